@@ -1,0 +1,74 @@
+"""Services: what an engine or a stack wants to run, as plain data that any runtime can turn into steps."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+LABEL_CLUSTER = "io.sparkctl.cluster"
+LABEL_SERVICE = "io.sparkctl.service"
+LABEL_SPEC = "io.sparkctl.spec"
+LABEL_ON = "io.sparkctl.on"
+
+
+class Gpus(StrEnum):
+    """Which GPUs a container sees."""
+
+    NONE = "none"
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder of the node (absolute path), or a named volume, inside the container."""
+
+    source: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A file with a secret, made by another step; mounted read-only at `/run/secrets/<name>`."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """One container on one node.
+
+    `needs` are step ids that must hold before it starts; `stands_on` are (service, node) pairs whose restart makes
+    this one stale. `shm_bytes` is the size of /dev/shm. `ports` are the TCP ports it will listen on, by address.
+    """
+
+    name: str
+    node: str
+    image: str
+    command: tuple[str, ...]
+    entrypoint: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    gpus: Gpus = Gpus.NONE
+    devices: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    ulimits: tuple[tuple[str, int], ...] = ()
+    shm_bytes: int = 0
+    ipc: str = ""
+    pid: str = ""
+    network: str = "host"
+    ports: tuple[tuple[str, int], ...] = ()
+    needs: tuple[str, ...] = field(default=(), metadata={"hash": False})
+    stands_on: tuple[tuple[str, str], ...] = ()
+    stop_seconds: int = 30
+
+    def spec_hash(self, below: tuple[str, ...] = ()) -> str:
+        """Twelve hex digits over everything that makes the container what it is.
+
+        `below` are the hashes of what it stands on, so that drift cascades upwards.
+        """
+        data = {k: v for k, v in asdict(self).items() if k != "needs"}
+        text = json.dumps([data, below], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,88 @@
+"""Steps: one wish each about one node, checked against facts by pure functions.
+
+A step never touches a node. Its check answers with a finding, and a finding that asks for change carries the
+actions that would make it. `plan` prints those actions, `up` performs the very same objects: a dry run needs no flag.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from sparkctl.core.action import Action
+from sparkctl.facts.probe import Facts, Want
+
+
+class Layer(StrEnum):
+    """What a step belongs to, from the ground up."""
+
+    HOST = "host"
+    STORAGE = "storage"
+    IMAGE = "image"
+    MODEL = "model"
+    WORKLOAD = "workload"
+
+
+@dataclass(frozen=True)
+class Ok:
+    """As wished."""
+
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Not there; the actions make it."""
+
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """There, but not as wished; `differences` says how, the actions mend it."""
+
+    differences: tuple[str, ...]
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Cannot be known before the step `on` has been applied."""
+
+    on: str
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """Wrong in a way that sparkctl must not or cannot mend: the plan stops before anything is changed."""
+
+    problem: str
+    fix: str
+
+
+Finding = Ok | Absent | Drifted | Pending | Blocked
+
+
+class Step(Protocol):
+    """One wish about one node.
+
+    `needs` are ids of steps that come first. `wants` are the probes whose answers `check` and `undo` read, on any
+    node. `undo` answers with the actions that take away what is present and ours, or nothing.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def layer(self) -> Layer: ...
+    @property
+    def needs(self) -> tuple[str, ...]: ...
+    @property
+    def wants(self) -> tuple[Want, ...]: ...
+    def check(self, facts: Facts) -> Finding: ...
+    def undo(self, facts: Facts) -> tuple[Action, ...]: ...
+
+
+def step_id(name: str, node: str) -> str:
+    """How a step is named in plans, journals and `needs`: `image@spark-1`."""
+    return f"{name}@{node}"

@@ -1,0 +1,61 @@
+"""Nodes and the cluster they form: who they are, and on which address each is reached.
+
+A node has two faces: `address` is where the laptop speaks SSH to it, `fabric_ip` where nodes speak to each other.
+The laptop never needs to reach a fabric address.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a node is in the cluster; rank 0 is the head."""
+
+    HEAD = "head"
+    WORKER = "worker"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One Spark. `fabric_ip` is a bare address, `fabric_interface` the name of the NIC that carries it."""
+
+    name: str
+    role: Role
+    address: str
+    user: str
+    port: int = 22
+    fabric_ip: str = ""
+    fabric_interface: str = ""
+    identity_file: str = ""
+
+    @property
+    def home(self) -> str:
+        """The home folder that the host checks hold the node to."""
+        return "/root" if self.user == "root" else f"/home/{self.user}"
+
+    @property
+    def data_ip(self) -> str:
+        """The address peers use: the fabric where there is one, else the management address."""
+        return self.fabric_ip or self.address
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One head and any number of workers, in rank order."""
+
+    name: str
+    head: Node
+    workers: tuple[Node, ...] = field(default=())
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every node; the position is its rank."""
+        return (self.head, *self.workers)
+
+    def node(self, name: str) -> Node:
+        """The node of that name. Raises KeyError."""
+        return {node.name: node for node in self.nodes}[name]
+
+    def state_dir(self, node: Node) -> str:
+        """The folder of this cluster on a node: secrets, keys, records of what sparkctl made there."""
+        return f"{node.home}/.sparkctl/{self.name}"
