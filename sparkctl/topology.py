@@ -17,7 +17,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Node:
-    """One Spark. `fabric_ip` is a bare address, `fabric_interface` the name of the NIC that carries it."""
+    """One Spark. `address` is a host name, IP address or alias of the SSH configuration, `fabric_ip` a bare address, `fabric_interface` the name of the NIC that carries it."""
 
     name: str
     role: Role
@@ -41,11 +41,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Cluster:
-    """One head and any number of workers, in rank order."""
+    """One head and any number of workers, in rank order.
+
+    `api_ip` is the head's address on the network where the clients of the served model are.
+    """
 
     name: str
     head: Node
     workers: tuple[Node, ...] = field(default=())
+    api_ip: str = ""
 
     @property
     def nodes(self) -> tuple[Node, ...]:
