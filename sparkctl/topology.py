@@ -17,7 +17,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Node:
-    """One Spark. `address` is a host name, IP address or alias of the SSH configuration, `fabric_ip` a bare address, `fabric_interface` the name of the NIC that carries it."""
+    """One Spark.
+
+    `address` is what the laptop speaks SSH to: a host name, an IP address or an alias of the SSH configuration.
+    `fabric_ip` is a bare address, `fabric_interface` the name of the NIC that carries it.
+    """
 
     name: str
     role: Role

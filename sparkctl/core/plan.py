@@ -1,0 +1,108 @@
+"""The plan: every step in dependency order, each with what its check finds.
+
+Made from facts alone. The planner holds probers, which cannot write; see `transport/session.py`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+
+from sparkctl.core.action import Action
+from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, Step, step_id
+from sparkctl.facts.probe import Answer, Facts, Want, frame, new_nonce, unframe
+from sparkctl.transport.session import Prober
+
+__all__ = ["Item", "Plan", "UndoItem", "gather", "id_of", "make_plan", "make_undo", "ordered"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """One step and its finding."""
+
+    step: Step
+    finding: Finding
+
+    @property
+    def id(self) -> str:
+        """`name@node`."""
+        return id_of(self.step)
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """What would be done, as far as it is known now."""
+        return self.finding.actions if isinstance(self.finding, Absent | Drifted) else ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All items in an order that respects every need."""
+
+    items: tuple[Item, ...]
+
+    @property
+    def changes(self) -> tuple[Item, ...]:
+        """Items that an `up` would act on, those among them included that are not yet known."""
+        return tuple(item for item in self.items if isinstance(item.finding, Absent | Drifted | Pending))
+
+    @property
+    def blocked(self) -> tuple[Item, ...]:
+        """Items that stop the plan."""
+        return tuple(item for item in self.items if isinstance(item.finding, Blocked))
+
+    @property
+    def clean(self) -> bool:
+        """True when everything is as wished."""
+        return all(isinstance(item.finding, Ok) for item in self.items)
+
+
+@dataclass(frozen=True)
+class UndoItem:
+    """One step that has something of ours to take away."""
+
+    step: Step
+    actions: tuple[Action, ...]
+
+    @property
+    def id(self) -> str:
+        """`name@node`."""
+        return id_of(self.step)
+
+
+def id_of(step: Step) -> str:
+    """`name@node`."""
+    return step_id(step.name, step.node)
+
+
+def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Steps so that each comes after its needs; a need that is not among them is taken as met."""
+    by_id = {id_of(step): step for step in steps}
+    graph = {key: [need for need in step.needs if need in by_id] for key, step in by_id.items()}
+    return tuple(by_id[key] for key in TopologicalSorter(graph).static_order())
+
+
+def gather(probers: Mapping[str, Prober], wants: Iterable[Want]) -> Facts:
+    """Put every wanted probe, all nodes at once, one round trip each. Raises UnreachableError."""
+    by_node: dict[str, list[Want]] = {}
+    for want in wants:
+        by_node.setdefault(want.node, []).append(want)
+    with ThreadPoolExecutor(max_workers=len(by_node) or 1) as pool:
+        answers = pool.map(lambda node: _ask(probers[node], by_node[node]), by_node)
+        return Facts(dict(zip(by_node, answers, strict=True)))
+
+
+def make_plan(steps: Sequence[Step], facts: Facts) -> Plan:
+    """Check every step; one that needs a step which is itself pending or missing may say so by `Pending`."""
+    return Plan(tuple(Item(step, step.check(facts)) for step in ordered(steps)))
+
+
+def make_undo(steps: Sequence[Step], facts: Facts, layers: frozenset[Layer]) -> tuple[UndoItem, ...]:
+    """What to take away, last made first, in those layers."""
+    candidates = [step for step in reversed(ordered(steps)) if step.layer in layers]
+    items = (UndoItem(step, step.undo(facts)) for step in candidates)
+    return tuple(item for item in items if item.actions)
+
+
+def _ask(prober: Prober, wants: Sequence[Want]) -> dict[str, Answer]:
+    nonce = new_nonce()
+    return unframe(prober.probe(frame((want.probe for want in wants), nonce)), nonce)
