@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 LABEL_CLUSTER = "io.sparkctl.cluster"
 LABEL_SERVICE = "io.sparkctl.service"
 LABEL_SPEC = "io.sparkctl.spec"
 LABEL_ON = "io.sparkctl.on"
+LABEL_DETAIL = "io.sparkctl.detail"
 
 
 class Gpus(StrEnum):
@@ -39,8 +40,10 @@ class Secret:
 class Service:
     """One container on one node.
 
-    `needs` are step ids that must hold before it starts; `stands_on` are (service, node) pairs whose restart makes
-    this one stale. `shm_bytes` is the size of /dev/shm. `ports` are the TCP ports it will listen on, by address.
+    `needs` are step ids that must hold before it starts. `stands_on` are (service, node) pairs whose restart makes
+    this one stale; `joins` is a service of the same node whose processes and shared memory it sees. `shm_bytes` is
+    the size of /dev/shm, `ports` the TCP ports that it will listen on, by address; `volumes` go when it goes.
+    Nothing in `entrypoint`, `command` and `env` is secret: secrets are files.
     """
 
     name: str
@@ -56,19 +59,21 @@ class Service:
     capabilities: tuple[str, ...] = ()
     ulimits: tuple[tuple[str, int], ...] = ()
     shm_bytes: int = 0
-    ipc: str = ""
-    pid: str = ""
+    joins: str = ""
+    volumes: tuple[str, ...] = ()
     network: str = "host"
     ports: tuple[tuple[str, int], ...] = ()
-    needs: tuple[str, ...] = field(default=(), metadata={"hash": False})
+    needs: tuple[str, ...] = ()
     stands_on: tuple[tuple[str, str], ...] = ()
     stop_seconds: int = 30
 
-    def spec_hash(self, below: tuple[str, ...] = ()) -> str:
-        """Twelve hex digits over everything that makes the container what it is.
+    @property
+    def spec(self) -> dict[str, object]:
+        """Everything that makes the container what it is."""
+        return {key: value for key, value in asdict(self).items() if key != "needs"}
 
-        `below` are the hashes of what it stands on, so that drift cascades upwards.
-        """
-        data = {k: v for k, v in asdict(self).items() if k != "needs"}
-        text = json.dumps([data, below], sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+def spec_hash(*parts: object) -> str:
+    """Twelve hex digits over JSON data: a spec and the hashes of what it stands on, so that drift cascades upwards."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,54 @@
+"""What every engine gets to know and answers with."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Backend(StrEnum):
+    """How the ranks of one engine find each other."""
+
+    RAY = "ray"
+    MP = "mp"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """TCP ports: `api` on the client-facing address, the others on the fabric."""
+
+    api: int = 8000
+    ray: int = 6379
+    dashboard: int = 8265
+    master: int = 29501
+
+
+@dataclass(frozen=True)
+class ServeSpec:
+    """One model to serve, with everything that an engine needs to know and no address of any node.
+
+    `gpu_memory_utilization` is a fraction of the GPU's memory, `shm_bytes` the size of /dev/shm, `hf_cache` an
+    absolute folder on every node, `ready_seconds` how long loading may take.
+    """
+
+    image: str
+    model: str
+    served_name: str
+    tensor_parallel: int
+    max_model_len: int
+    gpu_memory_utilization: float
+    backend: Backend
+    hf_cache: str
+    ports: Ports
+    max_num_seqs: int | None = None
+    dtype: str = ""
+    load_format: str = ""
+    revision: str = ""
+    trust_remote_code: bool = False
+    expert_parallel: bool = False
+    shm_bytes: int = 1 << 30
+    extra_args: tuple[str, ...] = ()
+    env: tuple[tuple[str, str], ...] = ()
+    log_level: str = "INFO"
+    nccl_debug: str = "WARN"
+    ready_seconds: float = 1800.0
+    join_seconds: float = 180.0
+    stop_seconds: int = 30

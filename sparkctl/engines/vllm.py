@@ -1,0 +1,152 @@
+"""vLLM as plain services: a Ray head and workers with `vllm serve` beside them, or one rank per node without Ray.
+
+Environment and flags follow NVIDIA's stacked-Sparks playbook and what was missing there (docs/how-it-works.md).
+"""
+
+import re
+
+from sparkctl.core.service import Gpus, Mount, Secret, Service
+from sparkctl.engines.engine import Backend, ServeSpec
+from sparkctl.topology import Cluster, Node
+
+API_KEY = "api-key"
+CACHE_IN_CONTAINER = "/root/.cache/huggingface"
+RAY_TMP = "/tmp/ray"
+WITH_KEY = 'export VLLM_API_KEY="$(cat /run/secrets/api-key)"; exec "$@"'
+"""The key reaches the server through its environment, which neither argv nor `docker inspect` shows."""
+
+
+def services(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service, ...]:
+    """The services in start order; the last is the API server."""
+    if spec.backend is Backend.RAY and cluster.workers:
+        return _with_ray(spec, cluster, key_path)
+    ranks = [_rank(spec, cluster, rank, key_path) for rank in range(len(cluster.nodes))]
+    return (*ranks[1:], ranks[0])
+
+
+def roce_devices(interface: str) -> str:
+    """Both RoCE halves of the CX7 port that an interface belongs to, for NCCL_IB_HCA; empty for other names.
+
+    The digit after `f` is the port: `enp1s0f1np1` and `enP2p1s0f1np1` are the halves of port 1.
+    """
+    port = re.fullmatch(r"en(?:p1|P2p1)s0f([01])np[01]", interface)
+    return f"rocep1s0f{port[1]},roceP2p1s0f{port[1]}" if port else ""
+
+
+def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service, ...]:
+    head = _ray(spec, cluster, cluster.head)
+    workers = [_ray(spec, cluster, node, head) for node in cluster.workers]
+    api = _base(
+        spec,
+        cluster.head,
+        name="vllm",
+        command=("sparkctl", *_serve(spec, cluster)),
+        entrypoint=("/bin/bash", "-c", WITH_KEY),
+        env=(*_env(spec, cluster.head), ("RAY_ADDRESS", f"{cluster.head.data_ip}:{spec.ports.ray}")),
+        mounts=(*_mounts(spec), _ray_volume(cluster)),
+        secrets=(Secret(API_KEY, key_path),),
+        ports=((cluster.api_ip, spec.ports.api),),
+        joins="ray-head",
+        stands_on=tuple((s.name, s.node) for s in (head, *workers)),
+    )
+    return (head, *workers, api)
+
+
+def _ray(spec: ServeSpec, cluster: Cluster, node: Node, head: Service | None = None) -> Service:
+    at = f"{cluster.head.data_ip}:{spec.ports.ray}"
+    role = (f"--address={at}",) if head else ("--head", f"--port={spec.ports.ray}", "--include-dashboard=false")
+    return _base(
+        spec,
+        node,
+        name="ray-worker" if head else "ray-head",
+        command=(
+            *("start", "--block", *role, f"--node-ip-address={node.data_ip}"),
+            *("--num-gpus=1", "--disable-usage-stats", f"--object-store-memory={spec.shm_bytes // 4}"),
+        ),
+        entrypoint=("ray",),
+        mounts=_mounts(spec) if head else (*_mounts(spec), _ray_volume(cluster)),
+        volumes=() if head else (_ray_volume(cluster).source,),
+        ports=() if head else ((node.data_ip, spec.ports.ray),),
+        stands_on=((head.name, head.node),) if head else (),
+    )
+
+
+def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Service:
+    """One node's part of an engine that needs no Ray: rank 0 answers clients, the others are headless."""
+    node, many = cluster.nodes[rank], len(cluster.nodes) > 1
+    group = ("--nnodes", str(len(cluster.nodes)), "--node-rank", str(rank)) if many else ()
+    master = ("--master-addr", cluster.head.data_ip, "--master-port", str(spec.ports.master)) if many else ()
+    headless = ("--headless",) if rank else ()
+    return _base(
+        spec,
+        node,
+        name=f"vllm-rank{rank}" if rank else "vllm",
+        command=("sparkctl", *_serve(spec, cluster), *group, *master, *headless),
+        entrypoint=("/bin/bash", "-c", 'exec "$@"' if rank else WITH_KEY),
+        secrets=() if rank else (Secret(API_KEY, key_path),),
+        ports=() if rank else ((cluster.api_ip, spec.ports.api), *(((node.data_ip, spec.ports.master),) * many)),
+    )
+
+
+def _base(spec: ServeSpec, node: Node, **fields: object) -> Service:
+    """What every container of the engine has in common: the GPU, the fabric, the model cache."""
+    common: dict[str, object] = {
+        "node": node.name,
+        "image": spec.image,
+        "env": _env(spec, node),
+        "mounts": _mounts(spec),
+        "gpus": Gpus.ALL,
+        "devices": ("/dev/infiniband",) if roce_devices(node.fabric_interface) else (),
+        "capabilities": ("IPC_LOCK",),
+        "ulimits": (("memlock", -1), ("stack", 67108864)),
+        "shm_bytes": spec.shm_bytes,
+        "stop_seconds": spec.stop_seconds,
+    }
+    return Service(**{**common, **fields})  # type: ignore[arg-type]
+
+
+def _serve(spec: ServeSpec, cluster: Cluster) -> tuple[str, ...]:
+    """`vllm serve` and its flags; the backend is always named, since newer defaults do not pick Ray."""
+    flags: dict[str, object] = {
+        "--served-model-name": spec.served_name,
+        "--revision": spec.revision,
+        "--host": cluster.api_ip,
+        "--port": spec.ports.api,
+        "--tensor-parallel-size": spec.tensor_parallel,
+        "--distributed-executor-backend": str(spec.backend) if len(cluster.nodes) > 1 else "",
+        "--max-model-len": spec.max_model_len,
+        "--gpu-memory-utilization": spec.gpu_memory_utilization,
+        "--max-num-seqs": spec.max_num_seqs,
+        "--dtype": spec.dtype,
+        "--load-format": spec.load_format,
+    }
+    switches = {"--trust-remote-code": spec.trust_remote_code, "--enable-expert-parallel": spec.expert_parallel}
+    pairs = [part for flag, value in flags.items() if value not in (None, "") for part in (flag, str(value))]
+    return ("vllm", "serve", spec.model, *pairs, *(flag for flag, on in switches.items() if on), *spec.extra_args)
+
+
+def _mounts(spec: ServeSpec) -> tuple[Mount, ...]:
+    return (Mount(spec.hf_cache, CACHE_IN_CONTAINER, read_only=True),)
+
+
+def _ray_volume(cluster: Cluster) -> Mount:
+    """Ray's sockets: the API server's container finds the head's raylet through them."""
+    return Mount(f"sparkctl-{cluster.name}-ray", RAY_TMP)
+
+
+def _env(spec: ServeSpec, node: Node) -> tuple[tuple[str, str], ...]:
+    """The fabric for every library that opens sockets, and no network for the model hub."""
+    interface, hca = node.fabric_interface, roce_devices(node.fabric_interface)
+    names = ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "UCX_NET_DEVICES")
+    env = dict.fromkeys((*names, "OMPI_MCA_btl_tcp_if_include"), interface) if interface else {}
+    env |= {"NCCL_IB_HCA": hca, "NCCL_IB_DISABLE": "0", "NCCL_IGNORE_CPU_AFFINITY": "1"} if hca else {}
+    env |= {
+        "VLLM_HOST_IP": node.data_ip,
+        "VLLM_LOGGING_LEVEL": spec.log_level,
+        "VLLM_NO_USAGE_STATS": "1",
+        "NCCL_DEBUG": spec.nccl_debug,
+        "HF_HUB_OFFLINE": "1",
+        "HF_MODULES_CACHE": "/var/tmp/hf-modules",
+        "RAY_memory_monitor_refresh_ms": "0",
+    }
+    return tuple(sorted({**env, **dict(spec.env)}.items()))
