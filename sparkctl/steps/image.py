@@ -1,0 +1,142 @@
+"""The engine image: pulled once by the head, carried to the workers over the fabric, looked into before it is used."""
+
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action
+from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, Pending, step_id
+from sparkctl.facts.docker import IMAGE_IDS, image_probe
+from sparkctl.facts.image import ARCHITECTURES, MACHINE, brought_probe, contents_probe
+from sparkctl.facts.probe import Facts, Want
+from sparkctl.steps.image_actions import Carry, ForgetLooks, Login, Look, Pull, RemoveImages
+from sparkctl.topology import Cluster, Node
+
+
+@dataclass(frozen=True)
+class PullStep:
+    """The image on the head, from its registry."""
+
+    cluster: Cluster
+    reference: str
+    login: Login | None = None
+    name: str = "image"
+    layer: Layer = Layer.IMAGE
+
+    @property
+    def node(self) -> str:
+        return self.cluster.head.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("docker", self.node), step_id("state", self.node))
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        probes = (image_probe(self.reference), IMAGE_IDS, MACHINE, brought_probe(self.cluster, self.cluster.head))
+        return tuple(Want(self.node, probe) for probe in probes)
+
+    def check(self, facts: Facts) -> Finding:
+        image = facts.get(self.node, image_probe(self.reference))
+        machine = facts.get(self.node, MACHINE)
+        if image is None:
+            if facts.get(self.node, IMAGE_IDS) is None:
+                return Pending(step_id("docker", self.node))
+            return Absent((Pull(self.cluster, self.reference, self.login),))
+        if image.architecture != ARCHITECTURES.get(machine, machine):
+            return Blocked(
+                f"{self.reference} is built for {image.architecture}, and {self.node} is {machine}",
+                "name an image for that architecture, or one with a manifest for both: VLLM_IMAGE or image.ref",
+            )
+        return Ok(image.id[:19])
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        return _removal(self.cluster, self.cluster.head, facts)
+
+
+@dataclass(frozen=True)
+class CarryStep:
+    """The same image on a worker: by id, so that every node runs the very same bytes."""
+
+    cluster: Cluster
+    worker: Node
+    reference: str
+    name: str = "image"
+    layer: Layer = Layer.IMAGE
+
+    @property
+    def node(self) -> str:
+        return self.worker.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        here = (step_id("docker", self.node), step_id("ssh-trust", self.node))
+        return (step_id("image", self.cluster.head.name), *here)
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        head = Want(self.cluster.head.name, image_probe(self.reference))
+        return (head, Want(self.node, IMAGE_IDS), Want(self.node, brought_probe(self.cluster, self.worker)))
+
+    def check(self, facts: Facts) -> Finding:
+        image = facts.get(self.cluster.head.name, image_probe(self.reference))
+        if image is None:
+            return Pending(step_id("image", self.cluster.head.name))
+        present = facts.get(self.node, IMAGE_IDS)
+        if present is None:
+            return Pending(step_id("docker", self.node))
+        if image.id in present:
+            return Ok(image.id[:19])
+        return Absent((Carry(self.cluster, self.worker, self.reference, image.id, image.size),))
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        return _removal(self.cluster, self.worker, facts)
+
+
+@dataclass(frozen=True)
+class LookStep:
+    """What the image holds, found out once per image id and remembered in the head's state folder."""
+
+    cluster: Cluster
+    reference: str
+    needs_ray: bool
+    name: str = "image-check"
+    layer: Layer = Layer.IMAGE
+
+    @property
+    def node(self) -> str:
+        return self.cluster.head.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("image", self.node), step_id("state", self.node))
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, image_probe(self.reference)), Want(self.node, contents_probe(self.cluster)))
+
+    def check(self, facts: Facts) -> Finding:
+        image = facts.get(self.node, image_probe(self.reference))
+        if image is None:
+            return Pending(step_id("image", self.node))
+        contents = facts.get(self.node, contents_probe(self.cluster)).get(image.id)
+        if contents is None:
+            return Absent((Look(self.cluster, self.reference, image.id),))
+        if not contents.vllm:
+            return Blocked(f"{self.reference} holds no vLLM", "name an image that does: VLLM_IMAGE or image.ref")
+        if self.needs_ray and not contents.ray:
+            return Blocked(
+                f"{self.reference} holds vLLM {contents.vllm} and no Ray",
+                "set engine.backend to mp or auto in the profile, or name an image with Ray",
+            )
+        return Ok(f"vLLM {contents.vllm}, Ray {contents.ray or 'none'}")
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        if not facts.get(self.node, contents_probe(self.cluster)):
+            return ()
+        return (ForgetLooks(self.cluster),)
+
+
+def _removal(cluster: Cluster, node: Node, facts: Facts) -> tuple[Action, ...]:
+    """Only what this cluster brought, and only while it is there."""
+    present = facts.get(node.name, IMAGE_IDS) or frozenset()
+    ours = sorted(facts.get(node.name, brought_probe(cluster, node)) & present)
+    return (RemoveImages(cluster, node, tuple(ours)),) if ours else ()

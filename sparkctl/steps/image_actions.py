@@ -1,0 +1,198 @@
+"""The actions that bring, carry, look into and remove engine images."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from sparkctl.core.action import Context, Progress
+from sparkctl.errors import CommandFailed
+from sparkctl.facts.image import brought_file, looks_file
+from sparkctl.runtimes.containers import docker_errors
+from sparkctl.topology import Cluster, Node
+from sparkctl.transport.session import Session
+
+
+@dataclass(frozen=True)
+class Login:
+    """A registry account."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Pull:
+    """Pull an image by the engine of the head; a login travels in a header of the request, not in argv."""
+
+    cluster: Cluster
+    reference: str
+    login: Login | None
+
+    @property
+    def summary(self) -> str:
+        return f"pull {self.reference}"
+
+    @property
+    def detail(self) -> str:
+        return f"docker pull {self.reference}" + (f" as {self.login.user}" if self.login else "")
+
+    def perform(self, context: Context) -> None:
+        node = self.cluster.head
+        try:
+            with docker_errors(node.name, self.summary):
+                self._pull(context)
+                image = context.session.docker.images.get(self.reference)
+        except CommandFailed as error:
+            error.fix = error.fix or pull_fix(error.output)
+            raise
+        remember(context.session, brought_file(self.cluster, node), str(image.id))
+
+    def _pull(self, context: Context) -> None:
+        auth = {"username": self.login.user, "password": self.login.password} if self.login else None
+        layers: dict[str, tuple[int, int]] = {}
+        api = context.session.docker.api
+        for line in api.pull(self.reference, stream=True, decode=True, auth_config=auth):
+            if "error" in line:
+                raise CommandFailed(f"could not {self.summary}", where=self.cluster.head.name, output=line["error"])
+            _count(layers, line)
+            done, total = (sum(column) for column in zip(*layers.values(), strict=True)) if layers else (0, 0)
+            context.report(Progress(self.summary, done, total, "B"))
+
+
+@dataclass(frozen=True)
+class Carry:
+    """Stream an image from the head's engine into a worker's, over the fabric. `size` is in bytes."""
+
+    cluster: Cluster
+    worker: Node
+    reference: str
+    image_id: str
+    size: int
+
+    @property
+    def summary(self) -> str:
+        return f"carry {self.reference} from {self.cluster.head.name} to {self.worker.name} over the fabric"
+
+    @property
+    def detail(self) -> str:
+        return self._script()
+
+    def perform(self, context: Context) -> None:
+        def on_line(line: str) -> None:
+            if count := re.match(r"(\d+) bytes", line):
+                context.report(Progress(self.summary, int(count[1]), max(self.size, int(count[1])), "B"))
+
+        head = context.peers[self.cluster.head.name]
+        head.script(self._script(), timeout=None, on_line=on_line)
+        remember(context.session, brought_file(self.cluster, self.worker), self.image_id)
+
+    def _script(self) -> str:
+        """`dd` counts the bytes; its lines come back as the command's output."""
+        state = self.cluster.state_dir(self.cluster.head)
+        ssh = f"ssh -F none -i {state}/id_ed25519 -o BatchMode=yes -o UserKnownHostsFile={state}/known_hosts"
+        target = f"-p {self.worker.port} {self.worker.user}@{self.worker.data_ip}"
+        return (
+            "set -euo pipefail\nexec 3>&1\n"
+            f"docker save {self.reference} | dd bs=1M status=progress 2> >(stdbuf -oL tr '\\r' '\\n' >&3) | "
+            f"{ssh} {target} docker load >&2\n"
+        )
+
+
+@dataclass(frozen=True)
+class Look:
+    """Start the image once, without network or GPU, and ask for the versions of what it holds."""
+
+    cluster: Cluster
+    reference: str
+    image_id: str
+
+    @property
+    def summary(self) -> str:
+        return f"look into {self.reference} for vLLM and Ray"
+
+    @property
+    def detail(self) -> str:
+        return self._script()
+
+    def perform(self, context: Context) -> None:
+        context.session.script(self._script(), timeout=300)
+
+    def _script(self) -> str:
+        ray = "command -v ray >/dev/null && ray --version 2>/dev/null | tail -n 1"
+        ask = f'printf "%s\\t%s\\n" "$({ray})" "$(vllm --version 2>/dev/null | tail -n 1)"'
+        return (
+            "set -euo pipefail\n"
+            f"found=$(docker run --rm --network none --entrypoint bash {self.image_id} -c '{ask}')\n"
+            f'printf "%s\\t%s\\n" {self.image_id} "$found" >> {looks_file(self.cluster)}\n'
+        )
+
+
+@dataclass(frozen=True)
+class ForgetLooks:
+    """Remove what the head remembers of images."""
+
+    cluster: Cluster
+
+    @property
+    def summary(self) -> str:
+        return "forget what was found in images"
+
+    @property
+    def detail(self) -> str:
+        return f"rm -f {looks_file(self.cluster)}"
+
+    def perform(self, context: Context) -> None:
+        context.session.run(("rm", "-f", looks_file(self.cluster)))
+
+
+@dataclass(frozen=True)
+class RemoveImages:
+    """Remove the images that this cluster brought to a node."""
+
+    cluster: Cluster
+    on: Node
+    ids: tuple[str, ...]
+
+    @property
+    def summary(self) -> str:
+        return f"remove {len(self.ids)} image{'s' * (len(self.ids) != 1)} that sparkctl brought"
+
+    @property
+    def detail(self) -> str:
+        return "docker rmi " + " ".join(image[:19] for image in self.ids)
+
+    def perform(self, context: Context) -> None:
+        with docker_errors(self.on.name, self.summary):
+            for image in self.ids:
+                context.session.docker.images.remove(image, force=True)
+        context.session.run(("rm", "-f", brought_file(self.cluster, self.on)))
+
+
+def remember(session: Session, path: str, line: str) -> None:
+    """Add a line to a record of ours on a node."""
+    session.script(f"printf '%s\\n' '{line}' >> {path}")
+
+
+def _count(layers: dict[str, tuple[int, int]], line: dict[str, Any]) -> None:
+    """Bytes done and in all of each layer, from the engine's own progress lines."""
+    detail = line.get("progressDetail") or {}
+    if line.get("status") == "Downloading" and detail.get("total"):
+        layers[line["id"]] = (int(detail["current"]), int(detail["total"]))
+    elif line.get("status") in ("Download complete", "Pull complete") and line.get("id") in layers:
+        total = layers[line["id"]][1]
+        layers[line["id"]] = (total, total)
+
+
+PULL_FIXES = (
+    (r"no matching manifest", "the image is not built for this architecture: name another (VLLM_IMAGE)"),
+    (r"manifest unknown|not found|does not exist", "the registry has no such tag: check VLLM_IMAGE or image.ref"),
+    (r"unauthorized|denied|forbidden", "log in: set NGC_API_KEY, or REGISTRY_USER and REGISTRY_PASSWORD"),
+    (r"no space left", "free space under Docker's data folder: docker system df"),
+    (r"dial tcp|timeout|refused|no such host", "the head cannot reach the registry: check its name, DNS and proxy"),
+)
+"""What the engine says of a pull that failed, and what to do."""
+
+
+def pull_fix(text: str) -> str:
+    """The first fix whose pattern is in the engine's words, or nothing."""
+    return next((fix for pattern, fix in PULL_FIXES if re.search(pattern, text, re.IGNORECASE)), "")

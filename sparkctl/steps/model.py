@@ -1,0 +1,151 @@
+"""The model on the head: downloaded once from the hub, resumable, at one pinned revision."""
+
+import json
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action, Context, Progress
+from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, step_id
+from sparkctl.data import template
+from sparkctl.errors import CommandFailed
+from sparkctl.facts.model import ModelFact, folder_name, marker_file, model_probe
+from sparkctl.facts.probe import Facts, Probe, Want
+from sparkctl.topology import Cluster
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model comes from and goes to. `allow` are globs of file names; `hf_cache` is an absolute folder."""
+
+    model: str
+    revision: str
+    endpoint: str
+    hf_cache: str
+    allow: tuple[str, ...] = ("*",)
+    workers: int = 4
+
+
+@dataclass(frozen=True)
+class ModelStep:
+    """The model's files, whole, in the head's cache."""
+
+    cluster: Cluster
+    source: ModelSource
+    token_path: str
+    name: str = "model"
+    layer: Layer = Layer.MODEL
+    extra_needs: tuple[str, ...] = ()
+
+    @property
+    def node(self) -> str:
+        return self.cluster.head.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("state", self.node), *self.extra_needs)
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, self._probe),)
+
+    def check(self, facts: Facts) -> Finding:
+        download = Download(self.cluster, self.source, self.token_path)
+        fact = facts.get(self.node, self._probe)
+        if fact is None:
+            return Absent((download,))
+        if fact.missing:
+            return Drifted((f"{len(fact.missing)} of {len(fact.wished)} files are missing or cut",), (download,))
+        return Ok(f"{fact.commit[:12]}, {fact.size / 2**30:.1f} GiB")
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        fact = facts.get(self.node, self._probe)
+        return (RemoveModel(self.cluster, self.source, fact.ours),) if fact else ()
+
+    @property
+    def _probe(self) -> Probe[ModelFact | None]:
+        s = self.source
+        return model_probe(self.cluster, self.cluster.head, s.hf_cache, s.model, s.revision)
+
+
+@dataclass(frozen=True)
+class Download:
+    """Fetch what is missing of a model, by a script that the node's own python3 runs."""
+
+    cluster: Cluster
+    source: ModelSource
+    token_path: str
+
+    @property
+    def summary(self) -> str:
+        return f"download {self.source.model} at {self.source.revision}"
+
+    @property
+    def detail(self) -> str:
+        return f"from {self.source.endpoint} to {self.source.hf_cache}/hub/{folder_name(self.source.model)}"
+
+    def perform(self, context: Context) -> None:
+        head, source = self.cluster.head, self.source
+        job = {
+            "endpoint": source.endpoint, "repo": source.model, "revision": source.revision,
+            "cache": source.hf_cache, "token_file": self.token_path, "allow": source.allow,
+            "workers": source.workers, "marker": marker_file(self.cluster, head, source.model, source.revision),
+        }
+        watch = _Watch(context, self.summary)
+        argv = ("python3", "-c", template("hub_download.py"), json.dumps(job))
+        result = context.session.run(argv, timeout=None, check=False, on_line=watch.see)
+        if result.rc != 0:
+            raise CommandFailed(
+                f"could not {self.summary}: {watch.error or 'the download ended early'}",
+                where=head.name,
+                fix=watch.fix or "run up again: what has arrived is kept",
+                output=result.stderr,
+            )
+
+
+@dataclass
+class _Watch:
+    """Reads the script's lines."""
+
+    context: Context
+    message: str
+    total: int = 0
+    error: str = ""
+    fix: str = ""
+
+    def see(self, line: str) -> None:
+        try:
+            words = json.loads(line)
+        except ValueError:
+            return
+        self.total = int(words.get("total", self.total))
+        self.error, self.fix = words.get("error", self.error), words.get("fix", self.fix)
+        if "done" in words:
+            self.context.report(Progress(self.message, int(words["done"]), self.total, "B"))
+        elif "note" in words:
+            self.context.say(str(words["note"]))
+
+
+@dataclass(frozen=True)
+class RemoveModel:
+    """Forget a download; where the model is `ours`, remove its files as well."""
+
+    cluster: Cluster
+    source: ModelSource
+    ours: bool
+
+    @property
+    def summary(self) -> str:
+        return f"{'remove' if self.ours else 'keep, but forget,'} the model {self.source.model}"
+
+    @property
+    def detail(self) -> str:
+        return f"rm -rf {self._folder}" if self.ours else "it was there before sparkctl came"
+
+    def perform(self, context: Context) -> None:
+        marker = marker_file(self.cluster, self.cluster.head, self.source.model, self.source.revision)
+        if self.ours:
+            context.session.run(("rm", "-rf", self._folder), timeout=600)
+        context.session.run(("rm", "-f", marker))
+
+    @property
+    def _folder(self) -> str:
+        return f"{self.source.hf_cache}/hub/{folder_name(self.source.model)}"

@@ -1,0 +1,141 @@
+"""Secrets on a node: one file each, mode 0600 in a folder of mode 0700, made there or delivered over SSH."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from sparkctl.core.action import Action, Context
+from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, step_id
+from sparkctl.facts.probe import Answer, Facts, Probe, Want
+from sparkctl.topology import Cluster, Node
+
+
+@dataclass(frozen=True)
+class SecretFact:
+    """A secret file as far as it may be known: its mode and a hash of its content."""
+
+    mode: str
+    sha256: str
+
+
+def secret_path(cluster: Cluster, node: Node, name: str) -> str:
+    """The one place of a secret on a node."""
+    return f"{cluster.state_dir(node)}/secrets/{name}"
+
+
+@dataclass(frozen=True)
+class SecretStep:
+    """One secret. An empty `value` means: made on the node itself, 32 random bytes, and left alone ever after."""
+
+    cluster: Cluster
+    on: Node
+    secret: str
+    value: str = field(default="", repr=False)
+    layer: Layer = Layer.HOST
+
+    @property
+    def name(self) -> str:
+        return f"secret-{self.secret}"
+
+    @property
+    def node(self) -> str:
+        return self.on.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("state", self.node),)
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, self._probe),)
+
+    def check(self, facts: Facts) -> Finding:
+        fact = facts.get(self.node, self._probe)
+        deliver = (Deliver(self._path, self.value),)
+        if fact is None:
+            return Absent(deliver)
+        if self.value and fact.sha256 != hashlib.sha256(self.value.encode()).hexdigest():
+            return Drifted((f"{self.secret} has another value",), deliver)
+        if fact.mode != "600":
+            return Drifted((f"{self._path} has mode {fact.mode}",), (Restrict(self._path),))
+        return Ok()
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        return (RemoveSecret(self._path),) if facts.get(self.node, self._probe) else ()
+
+    @property
+    def _path(self) -> str:
+        return secret_path(self.cluster, self.on, self.secret)
+
+    @property
+    def _probe(self) -> Probe[SecretFact | None]:
+        script = f"stat -c %a '{self._path}' && sha256sum < '{self._path}'"
+        return Probe(f"secret:{self.secret}", script, _secret)
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """Put a secret in place; the value is in no representation of this action."""
+
+    path: str
+    value: str = field(repr=False)
+
+    @property
+    def summary(self) -> str:
+        return f"{'deliver' if self.value else 'generate'} the secret {self.path.rsplit('/', 1)[1]}"
+
+    @property
+    def detail(self) -> str:
+        return f"{self.path} (mode 0600)"
+
+    def perform(self, context: Context) -> None:
+        if self.value:
+            context.session.write(self.path, self.value.encode(), mode=0o600)
+            return
+        folder = self.path.rsplit("/", 1)[0]
+        context.session.script(
+            f"umask 077; mkdir -p '{folder}'; set -o pipefail\n"
+            f"head -c 32 /dev/urandom | base64 -w0 | tr '+/' '-_' | tr -d = > '{self.path}.new'\n"
+            f"mv '{self.path}.new' '{self.path}'"
+        )
+
+
+@dataclass(frozen=True)
+class Restrict:
+    """Take a secret away from everybody but its owner."""
+
+    path: str
+
+    @property
+    def summary(self) -> str:
+        return f"set mode 0600 on {self.path}"
+
+    @property
+    def detail(self) -> str:
+        return f"chmod 600 {self.path}"
+
+    def perform(self, context: Context) -> None:
+        context.session.run(("chmod", "600", self.path))
+
+
+@dataclass(frozen=True)
+class RemoveSecret:
+    """Remove a secret, and the folder of secrets when it is the last."""
+
+    path: str
+
+    @property
+    def summary(self) -> str:
+        return f"remove the secret {self.path.rsplit('/', 1)[1]}"
+
+    @property
+    def detail(self) -> str:
+        return f"rm {self.path}"
+
+    def perform(self, context: Context) -> None:
+        folder = self.path.rsplit("/", 1)[0]
+        context.session.script(f"rm -f '{self.path}'; rmdir --ignore-fail-on-non-empty '{folder}'")
+
+
+def _secret(answer: Answer) -> SecretFact | None:
+    words = answer.stdout.split()
+    return SecretFact(words[0], words[1]) if answer.rc == 0 and len(words) >= 2 else None
