@@ -1,0 +1,99 @@
+"""What engines say when they fail, and what to do about it: patterns of their logs, most telling first.
+
+Sources: the logs collected in docs/troubleshooting.md from vLLM's and Ray's own messages.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A known failure: the line that gave it away, and the fix."""
+
+    line: str
+    fix: str
+
+
+PATTERNS: tuple[tuple[str, str], ...] = (
+    (
+        r"Free memory on device .* is less than desired GPU memory utilization",
+        "other programs hold memory: stop them, drop the page cache on every node, or lower GPU_MEMORY_UTIL",
+    ),
+    (
+        r"To serve at least one request .* KV cache is needed, which is larger than the available",
+        "lower MAX_MODEL_LEN to the estimate in this line, or raise GPU_MEMORY_UTIL",
+    ),
+    (r"No available memory for the cache blocks", "raise GPU_MEMORY_UTIL, or serve a smaller model"),
+    (
+        r"(?:Tensor parallel size|World size) \(\d+\) (?:exceeds|is larger than) .*available GPUs",
+        "a worker is absent, or the backend is not named: sparkctl status, then sparkctl up",
+    ),
+    (r"current platform \w+ does not support ray", "the image's platform cannot run on Ray: set engine.backend to mp"),
+    (r"ray: (?:command )?not found|No module named 'ray'", "the image lacks Ray: set engine.backend to mp or auto"),
+    (r"NV_ERR_NO_MEMORY", "the node is out of memory: stop at once, lower GPU_MEMORY_UTIL or MAX_MODEL_LEN"),
+    (r"CUDA error: out of memory|CUDA out of memory|OutOfMemoryError", "lower GPU_MEMORY_UTIL or MAX_MODEL_LEN"),
+    (
+        r"(?:401|403) Client Error|GatedRepoError|Access to model .* is restricted",
+        "accept the model's licence on the hub and set HF_TOKEN",
+    ),
+    (r"unrecognized arguments?: .*", "this vLLM does not know that flag: mend engine.extra_args or EXTRA_ARGS"),
+    (r"error: argument .*", "vLLM refuses a flag's value: mend the profile's engine section or EXTRA_ARGS"),
+    (
+        r"must be divisible by tensor parallel size|is not divisible by .*tensor",
+        "choose TENSOR_PARALLEL so that it divides the model's heads",
+    ),
+    (r"max_model_len .* is greater than the derived max_model_len", "lower MAX_MODEL_LEN to what the model allows"),
+    (
+        r"LocalEntryNotFoundError|does not appear to have a file named|outgoing traffic has been disabled",
+        "a file of the model is missing on this node: sparkctl up fetches it again",
+    ),
+    (
+        r"Gloo connectFullMesh failed|connectFullMesh.*Connection refused",
+        "ranks found each other on the wrong address: check FABRIC_CTRL_INTERFACE and WORKER_NODE_INTERFACE",
+    ),
+    (r"Failed to get the IP address, using 0\.0\.0\.0", "the fabric address is missing on this node: sparkctl doctor"),
+    (r"Address already in use", "another program listens on the port: sparkctl plan names it"),
+    (r"InvalidCxxCompiler|No working C\+\+ compiler", "the image lacks g++: add --enforce-eager to engine.extra_args"),
+    (r"No space left on device", "free disk space on the node: docker system df"),
+)
+
+
+def diagnose(lines: Iterable[str]) -> Diagnosis | None:
+    """The first pattern of the list that any line holds."""
+    text = [line.strip() for line in lines]
+    for pattern, fix in PATTERNS:
+        for line in text:
+            if re.search(pattern, line, re.IGNORECASE):
+                return Diagnosis(line[:400], fix)
+    return None
+
+
+def telling(lines: Iterable[str], count: int = 12) -> list[str]:
+    """The last lines that a reader wants to see: errors where there are any, else the end of the log.
+
+    vLLM's last line is often "Engine core initialization failed. See root cause above.": the cause stands higher.
+    """
+    kept = [line.rstrip() for line in lines if line.strip()]
+    errors = [line for line in kept if re.search(r"\b(ERROR|Error|Exception|error:|FATAL|Killed)\b", line)]
+    return (errors or kept)[-count:]
+
+
+PROGRESS = (
+    r"Loading safetensors checkpoint shards: +\d+%",
+    r"Model loading took .*",
+    r"Available KV cache memory: .*",
+    r"GPU KV cache size: .*",
+    r"CPU KV cache size: .*",
+    r"Maximum concurrency for .*",
+    r"Capturing CUDA graphs.*",
+    r"Starting vLLM (?:API )?server.*",
+    r"Application startup complete",
+)
+
+
+def loading(lines: Iterable[str]) -> str:
+    """What the engine is doing, in its own words; empty when the log shows nothing known."""
+    found = (match[0] for line in lines for pattern in PROGRESS if (match := re.search(pattern, line)))
+    return "".join([*found][-1:])[:100]

@@ -1,0 +1,63 @@
+"""What a running engine shows from outside: who has joined Ray, and whether the API answers with a real token."""
+
+import json
+import re
+from dataclasses import dataclass
+
+from sparkctl.facts.probe import Answer, Probe
+
+
+@dataclass(frozen=True)
+class ApiFact:
+    """One look at the API: status of /health, status of a one-token streamed completion, 0 where nothing answered.
+
+    `token` is true when a chunk with a choice came through the stream; `error` is the server's own words.
+    """
+
+    health: int
+    completion: int
+    token: bool
+    error: str = ""
+
+    @property
+    def serving(self) -> bool:
+        """True when a client would be served."""
+        return self.health == 200 and self.completion == 200 and self.token
+
+
+def ray_peers_probe(port: int) -> Probe[frozenset[str]]:
+    """The addresses that hold a connection to the Ray head's control service (GCS): the nodes that have joined.
+
+    `ray status` says the same and takes seconds of Python start-up; it is asked when a join is being verified.
+    """
+    script = f"ss -Htn state established '( sport = :{port} )'"
+    return Probe(f"ray-peers:{port}", script, _peers)
+
+
+def api_probe(address: str, port: int, model: str, key_path: str) -> Probe[ApiFact]:
+    """Ask /health, then for one streamed token; the key goes to curl through a descriptor, never through argv."""
+    url = f"http://{address}:{port}"
+    body = json.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0, "stream": True})
+    script = f"""\
+echo "health=$(curl -s -o /dev/null -m 3 -w '%{{http_code}}' {url}/health)"
+curl -sN -m 30 -w '\\ncompletion=%{{http_code}}\\n' -H 'Content-Type: application/json' \\
+  -H @<(printf 'Authorization: Bearer %s' "$(cat '{key_path}')") -d '{body}' {url}/v1/completions"""
+    return Probe("api", script, _api)
+
+
+def _peers(answer: Answer) -> frozenset[str]:
+    ends = (line.split()[-1] for line in answer.stdout.splitlines() if len(line.split()) >= 4)
+    return frozenset(re.sub(r"^\[?(?:::ffff:)?([^\]]+?)\]?:\d+$", r"\1", end) for end in ends)
+
+
+def _api(answer: Answer) -> ApiFact:
+    text = answer.stdout
+    chunks = [line[6:] for line in text.splitlines() if line.startswith("data: {")]
+    token = any('"choices"' in chunk for chunk in chunks) and not any('"error"' in chunk for chunk in chunks)
+    rest = [line for line in text.splitlines() if line and not re.match(r"(health|completion)=|data: \[", line)]
+    return ApiFact(_code(text, "health"), _code(text, "completion"), token, "" if token else " ".join(rest)[:400])
+
+
+def _code(text: str, name: str) -> int:
+    found = re.search(rf"^{name}=(\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else 0

@@ -1,0 +1,137 @@
+"""The Ray cluster as formed, not as started: the head listens, every worker has joined, every GPU is counted."""
+
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action, Context, Progress
+from sparkctl.core.step import Absent, Finding, Layer, Ok, Pending, step_id
+from sparkctl.engines.failures import diagnose, telling
+from sparkctl.errors import CommandFailed
+from sparkctl.facts.docker import CONTAINERS
+from sparkctl.facts.engine import ray_peers_probe
+from sparkctl.facts.probe import Facts, Want
+from sparkctl.runtimes.containers import container_name, docker_errors
+from sparkctl.topology import Cluster, Node
+
+ASK_NODES = (
+    "import json, ray; ray.init(address='auto', logging_level='ERROR', log_to_driver=False); "
+    "print(json.dumps([[n['NodeManagerAddress'], n['Resources'].get('GPU', 0)] for n in ray.nodes() if n['Alive']]))"
+)
+"""Ray's own list of living nodes with their GPUs, as JSON."""
+
+
+@dataclass(frozen=True)
+class JoinStep:
+    """Every worker in the Ray cluster, each with its GPU. `seconds` is how long a join may take."""
+
+    cluster: Cluster
+    port: int
+    seconds: float
+    name: str = "ray-join"
+    layer: Layer = Layer.WORKLOAD
+
+    @property
+    def node(self) -> str:
+        return self.cluster.head.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        workers = (step_id("ray-worker", node.name) for node in self.cluster.workers)
+        return (step_id("ray-head", self.node), *workers)
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        containers = (Want(node.name, CONTAINERS) for node in self.cluster.nodes)
+        return (Want(self.node, ray_peers_probe(self.port)), *containers)
+
+    def check(self, facts: Facts) -> Finding:
+        for node in self.cluster.nodes:
+            service = member(self.cluster, node)
+            found = (facts.get(node.name, CONTAINERS) or {}).get(container_name(self.cluster, service))
+            if found is None or not found.running:
+                return Pending(step_id(service, node.name))
+        joined = facts.get(self.node, ray_peers_probe(self.port))
+        if {node.data_ip for node in self.cluster.workers} <= joined:
+            return Ok(f"{len(self.cluster.nodes)} nodes")
+        return Absent((AwaitJoin(self.cluster, self.seconds),))
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class AwaitJoin:
+    """Wait until Ray itself counts every node and a GPU on each; a node that stays away is named with its log."""
+
+    cluster: Cluster
+    seconds: float
+
+    @property
+    def summary(self) -> str:
+        return f"wait until {len(self.cluster.nodes)} nodes have joined Ray"
+
+    @property
+    def detail(self) -> str:
+        head = container_name(self.cluster, "ray-head")
+        return f"docker exec {head} python3 -c 'ray.nodes()', up to {self.seconds:.0f} s"
+
+    def perform(self, context: Context) -> None:
+        wanted = {node.data_ip: node for node in self.cluster.nodes}
+        deadline = time.monotonic() + self.seconds
+        while missing := wanted.keys() - joined_gpus(self.cluster, context).keys():
+            context.report(Progress(self.summary, len(wanted) - len(missing), len(wanted)))
+            absent = [wanted[address] for address in sorted(missing)]
+            dead = [node for node in absent if not _running(self.cluster, context, node)]
+            if dead or time.monotonic() > deadline:
+                raise self._failure(context, dead or absent, f"within {self.seconds:.0f} s" if not dead else "")
+            context.pause(1.0)
+
+    def _failure(self, context: Context, absent: list[Node], how: str) -> CommandFailed:
+        node = absent[0]
+        service = member(self.cluster, node)
+        log = tail(context, node, container_name(self.cluster, service))
+        known = diagnose(log)
+        names = ", ".join(n.name for n in absent)
+        return CommandFailed(
+            f"{names} did not join Ray {how}".rstrip() + ("" if how else f": its container {service} has ended"),
+            where=node.name,
+            fix=known.fix if known else f"read its log (sparkctl logs --node {node.name}), then: sparkctl doctor",
+            output="\n".join(telling(log)),
+        )
+
+
+def member(cluster: Cluster, node: Node) -> str:
+    """The service that makes a node a part of Ray."""
+    return "ray-head" if node == cluster.head else "ray-worker"
+
+
+def joined_gpus(cluster: Cluster, context: Context) -> dict[str, float]:
+    """GPUs by address of every living node that has one; empty while Ray does not answer."""
+    with docker_errors(cluster.head.name, "ask Ray for its nodes"):
+        head = context.peers[cluster.head.name].docker.containers.get(container_name(cluster, "ray-head"))
+        status, output = head.exec_run(["python3", "-c", ASK_NODES], demux=False)
+    try:
+        rows = json.loads(output.decode().strip().splitlines()[-1]) if status == 0 else []
+    except (ValueError, IndexError):
+        rows = []
+    return {address: gpus for address, gpus in rows if gpus >= 1}
+
+
+def tail(context: Context, node: Node, container: str, lines: int = 200) -> list[str]:
+    """The end of a container's log."""
+    with docker_errors(node.name, f"read the log of {container}"):
+        raw: bytes = context.peers[node.name].docker.containers.get(container).logs(tail=lines)  # type: ignore[assignment]
+    return list(_clean(raw.decode(errors="replace").splitlines()))
+
+
+def _clean(lines: Iterable[str]) -> Iterable[str]:
+    """A progress bar rewrites its line: keep what it said last."""
+    return (line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
+
+
+def _running(cluster: Cluster, context: Context, node: Node) -> bool:
+    name = container_name(cluster, member(cluster, node))
+    with docker_errors(node.name, f"look at {name}"):
+        return bool(context.peers[node.name].docker.containers.get(name).status == "running")
