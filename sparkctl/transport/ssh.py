@@ -1,0 +1,256 @@
+"""The real session: one Fabric connection per node, opened in parallel and kept for the whole run."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import paramiko
+
+from sparkctl.errors import CommandFailed, ConnectionLost, SparkctlError, UnreachableError
+from sparkctl.topology import Cluster, Node
+from sparkctl.transport import login
+from sparkctl.transport.exec import Capture, NoAnswer, OutOfTime, execute
+from sparkctl.transport.failures import command_failed, shorten, shorten_script
+from sparkctl.transport.hostkeys import Ask, KnownHosts
+from sparkctl.transport.keys import Unlock
+from sparkctl.transport.session import Result
+from sparkctl.transport.tunnel import forwarded
+from sparkctl.transport.wrapper import Job, wrap_argv, wrap_script, wrap_write
+
+if TYPE_CHECKING:
+    import docker
+    import fabric
+
+PROBE_SECONDS = 120.0
+CHANNEL_SECONDS = 30.0
+SYSTEM_HOSTS = Path("/etc/ssh/ssh_known_hosts")
+
+# Its transport thread logs what is raised here as errors of our own; without a handler Python prints it.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+
+class SshSession:
+    """An open connection to one node; implements `transport.session.Session`. Safe to use from several threads.
+
+    `round_trips` counts the channels that were opened, which is what a distant node charges for.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        known_hosts: Path | None = None,
+        accept_new: bool = False,
+        ask: Ask | None = None,
+        unlock: Unlock | None = None,
+        connect_timeout: float = 10,
+    ) -> None:
+        """Connect. `known_hosts` replaces the user's and the system's files; `ask(host, fingerprint)` decides on an
+        unknown host key, `unlock(file)` returns the passphrase of a key; `connect_timeout` is in seconds, per hop.
+
+        Raises UnreachableError, HostKeyError, LoginError.
+        """
+        files = [known_hosts] if known_hosts else [Path("~/.ssh/known_hosts").expanduser(), SYSTEM_HOSTS]
+        self._hosts = KnownHosts(files, accept_new=accept_new, ask=ask)
+        self._unlock = unlock
+        self._connect_timeout = connect_timeout
+        self._node = node
+        self._lock = threading.Lock()
+        self._docker: docker.DockerClient | None = None
+        self.round_trips = 0
+        self._connection = self._connect()
+
+    @property
+    def node(self) -> Node:
+        """The node at the other end."""
+        return self._node
+
+    def probe(self, script: str) -> str:
+        """Run a script that changes nothing and return what it printed. Raises UnreachableError, ConnectionLost."""
+        capture = Capture()
+        try:
+            self._execute(wrap_script(script), capture, PROBE_SECONDS)
+        except OutOfTime as error:
+            raise UnreachableError(
+                f"{self._node.name} did not answer the probes within {PROBE_SECONDS:g} s", where=self._node.name
+            ) from error
+        return capture.stdout
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        sudo: bool = False,
+        timeout: float | None = 60.0,
+        check: bool = True,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Result:
+        """Run one command; see `transport.session.Session.run`."""
+        job = wrap_argv(argv, stdin, sudo=self._sudo(sudo))
+        return self._finish(shorten(argv), job, timeout, check, on_line)
+
+    def script(
+        self,
+        text: str,
+        *,
+        stdin: bytes = b"",
+        sudo: bool = False,
+        timeout: float | None = 60.0,
+        check: bool = True,
+        on_line: Callable[[str], None] | None = None,
+    ) -> Result:
+        """Run a bash script; see `transport.session.Session.script`."""
+        job = wrap_script(text, stdin, sudo=self._sudo(sudo))
+        return self._finish(shorten_script(text), job, timeout, check, on_line)
+
+    def write(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> None:
+        """Put a whole file in place atomically; see `transport.session.Session.write`."""
+        job = wrap_write(path, content, mode, sudo=self._sudo(sudo))
+        self._finish(f"write {path}", job, None, True, None)
+
+    @property
+    def docker(self) -> "docker.DockerClient":
+        """The node's engine over this connection. Raises CommandFailed."""
+        from sparkctl.transport.docker import connect_engine
+
+        with self._lock:
+            if self._docker is None:
+                self._docker = connect_engine(self.open_channel, node=self._node)
+            return self._docker
+
+    def forward(self, host: str, port: int) -> AbstractContextManager[int]:
+        """A port on the laptop's loopback that leads to `host:port` as the node sees it."""
+        return forwarded(self._transport, host, port)
+
+    def reconnect(self) -> None:
+        """Open the connection anew, so that a new group membership counts."""
+        self.close()
+        self._connection = self._connect()
+
+    def close(self) -> None:
+        """End the connection; a command that another thread waits for raises ConnectionLost there."""
+        engine, self._docker = self._docker, None
+        if engine is not None:
+            engine.close()
+        login.close(self._connection)
+
+    def open_channel(self) -> paramiko.Channel:
+        """A fresh channel, to be closed by the caller. Raises ConnectionLost, CommandFailed (too many are open)."""
+        try:
+            channel = self._transport().open_session(timeout=CHANNEL_SECONDS)
+        except paramiko.ChannelException as error:
+            raise CommandFailed(
+                f"{self._node.name} refuses another SSH session: {error}",
+                where=self._node.name,
+                fix="raise MaxSessions in the node's sshd_config (the usual value is 10)",
+            ) from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._lost() from error
+        with self._lock:
+            self.round_trips += 1
+        return channel
+
+    def _connect(self) -> "fabric.Connection":
+        return login.connect(self._node, self._hosts, timeout=self._connect_timeout, unlock=self._unlock)
+
+    def _transport(self) -> paramiko.Transport:
+        transport: paramiko.Transport | None = self._connection.client.get_transport()
+        if transport is None or not transport.is_active():
+            raise self._lost()
+        return transport
+
+    def _sudo(self, wanted: bool) -> bool:
+        return wanted and self._connection.user != "root"
+
+    def _finish(
+        self, title: str, job: Job, timeout: float | None, check: bool, on_line: Callable[[str], None] | None
+    ) -> Result:
+        capture = Capture(on_line)
+        try:
+            self._execute(job, capture, timeout)
+        except OutOfTime as error:
+            raise self._failed(title, f"did not end within {timeout:g} s", capture) from error
+        if not capture.started or (check and capture.rc):
+            raise self._failed(title, f"ended with status {capture.rc}", capture)
+        return Result(capture.stdout, capture.stderr, capture.rc)
+
+    def _execute(self, job: Job, capture: Capture, timeout: float | None) -> None:
+        with self._channel() as channel:
+            try:
+                execute(channel, job, capture, timeout)
+            except (NoAnswer, paramiko.SSHException, OSError, EOFError) as error:
+                raise self._lost() from error
+
+    @contextmanager
+    def _channel(self) -> Iterator[paramiko.Channel]:
+        channel = self.open_channel()
+        try:
+            yield channel
+        finally:
+            channel.close()
+
+    def _failed(self, title: str, ending: str, capture: Capture) -> CommandFailed:
+        output = capture.stderr if capture.stderr.strip() else capture.stdout
+        return command_failed(title, ending, output, node=self._node.name, user=self._connection.user)
+
+    def _lost(self) -> ConnectionLost:
+        return ConnectionLost(
+            f"the connection to {self._node.name} broke",
+            where=self._node.name,
+            fix="run the same command again: it goes on from what the nodes hold",
+        )
+
+
+def open_all(
+    cluster: Cluster,
+    *,
+    known_hosts: Path | None = None,
+    accept_new: bool = False,
+    ask: Ask | None = None,
+    unlock: Unlock | None = None,
+    connect_timeout: float = 10,
+) -> dict[str, SshSession]:
+    """Connect to every node at once; sessions by node name, in rank order.
+
+    Raises the error of the one node that failed, or UnreachableError naming all that did; none is left open then.
+    """
+
+    def open_one(node: Node) -> SshSession | SparkctlError:
+        try:
+            return SshSession(
+                node,
+                known_hosts=known_hosts,
+                accept_new=accept_new,
+                ask=ask,
+                unlock=unlock,
+                connect_timeout=connect_timeout,
+            )
+        except SparkctlError as error:
+            return error
+
+    with ThreadPoolExecutor(max_workers=len(cluster.nodes)) as pool:
+        outcomes = dict(zip((n.name for n in cluster.nodes), pool.map(open_one, cluster.nodes), strict=True))
+    sessions = {name: opened for name, opened in outcomes.items() if isinstance(opened, SshSession)}
+    failures = {name: error for name, error in outcomes.items() if isinstance(error, SparkctlError)}
+    if failures:
+        for session in sessions.values():
+            session.close()
+        raise _together(failures)
+    return sessions
+
+
+def _together(failures: dict[str, SparkctlError]) -> SparkctlError:
+    if len(failures) == 1:
+        return next(iter(failures.values()))
+    kinds = {type(error) for error in failures.values()}
+    kind = kinds.pop() if len(kinds) == 1 else UnreachableError
+    return kind(
+        f"{len(failures)} nodes are out of reach: " + "; ".join(error.what for error in failures.values()),
+        where=", ".join(failures),
+        fix="; ".join(dict.fromkeys(error.fix for error in failures.values() if error.fix)),
+    )

@@ -1,0 +1,99 @@
+"""The few lines of bash that carry every remote command, and end it when the connection ends.
+
+The program travels over the channel's standard input, so neither argv nor script nor data stands on a command line
+of ours, and the login shell sees nothing that it could misread. After the program come the command's own standard
+input and one newline; then the channel stays silent until it ends. A watcher process reads it: an end before the
+command's means that the laptop is gone, and the command's process group is ended, first by TERM, then by KILL.
+
+One gap is left: while a command does not read its standard input, the rest of which is larger than a pipe holds
+(64 KiB), the end of the connection goes unnoticed until it reads or ends.
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MARK = b"\x01sparkctl\x02\n"
+"""What the wrapper prints before the command's own output; before it comes what a `.bashrc` may print."""
+
+GRACE_SECONDS = 5
+"""Between TERM and KILL."""
+
+_WRAPPER = r"""
+printf '\001sparkctl\002\n'
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+set -m
+exec 4>&1 6>&2 2>/dev/null
+coproc C { @BODY@
+} >&4 2>&6 4>&- 6>&-
+c=$C_PID
+exec 5>&"${C[1]}" 4>&- 6>&- {C[0]}<&- {C[1]}>&-
+( LC_ALL=C
+@FEED@
+read -rN1 _ && exec 5>&- && while read -rN65536 _; do :; done
+kill -TERM -- -$c
+sleep @GRACE@
+kill -KILL -- -$c ) >/dev/null &
+w=$!
+exec 5>&-
+wait $c
+rc=$?
+kill -KILL -- -$c
+kill -KILL -- -$w
+exit $rc
+"""
+
+_WRITE = r"""
+set -e
+umask "$umask"
+mkdir -p -- "$(dirname -- "$path")"
+new=$(mktemp -- "$path.XXXXXXXXXX")
+trap 'rm -f -- "$new"' EXIT
+cat >"$new"
+[ "$(stat -c %s -- "$new")" = "$size" ]
+chmod "$mode" -- "$new"
+mv -fT -- "$new" "$path"
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A remote command as bytes: what the login shell is asked to run, and what is sent after it."""
+
+    command: str
+    payload: bytes
+
+
+def wrap_argv(argv: Sequence[str], stdin: bytes = b"", *, sudo: bool = False) -> Job:
+    """A job that runs one program, never a builtin of the shell. Raises ValueError for NUL or an empty argv."""
+    if not argv:
+        raise ValueError("argv is empty")
+    return _job(f"exec -- {shlex.join(argv)}", stdin, sudo)
+
+
+def wrap_script(text: str, stdin: bytes = b"", *, sudo: bool = False) -> Job:
+    """A job that runs a bash script. Raises ValueError for NUL."""
+    return _job(f"eval {shlex.quote(text)}", stdin, sudo)
+
+
+def wrap_write(path: str, content: bytes, mode: int, *, sudo: bool = False) -> Job:
+    """A job that puts a file in place atomically, with its folders; see `Session.write`. Raises ValueError for NUL.
+
+    The temporary file stands in the same folder, under a name that nobody can guess. A size that differs from what
+    was sent is a cut connection, and the old file stays.
+    """
+    secret = mode & 0o077 == 0
+    words = {"path": path, "size": str(len(content)), "mode": f"{mode:04o}", "umask": "077" if secret else "022"}
+    head = "".join(f"{name}={shlex.quote(value)}\n" for name, value in words.items())
+    return wrap_script(head + _WRITE, content, sudo=sudo)
+
+
+def _job(body: str, stdin: bytes, sudo: bool) -> Job:
+    if "\0" in body:
+        raise ValueError("a command cannot hold a NUL character")
+    feed = f"head -c{len(stdin)} >&5" if stdin else ""
+    text = _WRAPPER.replace("@FEED@", feed).replace("@GRACE@", str(GRACE_SECONDS)).replace("@BODY@", body)
+    program = text.encode("utf-8", "surrogateescape")
+    read = f'LC_ALL=C IFS= read -rN{len(program)} w && eval "$w"'
+    prefix = "sudo -n " if sudo else "exec "
+    return Job(f"{prefix}bash --norc -c '{read}' sparkctl", program + stdin + b"\n")
