@@ -1,0 +1,59 @@
+"""The way in: `--version` at once, every other command through the one error boundary."""
+
+import sys
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    try:
+        code = _print_version() if sys.argv[1:] in (["--version"], ["-V"]) else _guarded(sys.argv[1:])
+        print(end="", flush=True)
+    except BrokenPipeError:
+        code = _leave_pipe()
+    sys.exit(code)
+
+
+def _print_version() -> int:
+    from sparkctl import __version__
+
+    print(f"sparkctl {__version__}")
+    return 0
+
+
+def _guarded(argv: list[str]) -> int:
+    """The exit code of a command; whatever it raises becomes a message."""
+    import os
+
+    from sparkctl.cli.app import invoke
+    from sparkctl.report import failure
+
+    json = failure.wants_json(argv)
+    try:
+        return _complete(argv, shell) if (shell := os.environ.get("_SPARKCTL_COMPLETE")) else invoke(argv)
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        return failure.show_interrupt(json=json)
+    except Exception as error:
+        return failure.show(error, argv, json=json)
+
+
+def _complete(argv: list[str], shell: str) -> int:
+    """Answer a shell that completes the last word."""
+    from sparkctl.cli.completion import answer
+
+    if found := answer(shell, argv):
+        print(found)
+    return 0
+
+
+def _leave_pipe() -> int:
+    """The reader of our output left: keep the interpreter from flushing into the closed pipe."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 141  # what a shell reports of a program that died of SIGPIPE
+
+
+if __name__ == "__main__":
+    main()

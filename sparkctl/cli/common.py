@@ -1,0 +1,143 @@
+"""What the verbs share: options, the configuration, sessions, the run of a plan."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from sparkctl.cli.complete_nodes import complete_profiles
+
+if TYPE_CHECKING:
+    from sparkctl.config.load import Config
+    from sparkctl.core.step import Step
+    from sparkctl.facts.probe import Want
+    from sparkctl.report.screen import Screen
+    from sparkctl.transport.session import Session
+
+P = ParamSpec("P")
+
+ProfileOption = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        "-p",
+        envvar="SPARKCTL_PROFILE",
+        metavar="NAME",
+        help="What to deploy: a shipped profile, or the path of your own.",
+        autocompletion=complete_profiles,
+    ),
+]
+EnvFileOption = Annotated[
+    Path | None,
+    typer.Option("--env-file", metavar="PATH", help="Read this file instead of ./unified-config.env."),
+]
+SetOption = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME=VALUE", help="Override one value of the configuration; repeatable."),
+]
+HostKeysOption = Annotated[
+    bool,
+    typer.Option("--accept-new-host-keys", help="Trust host keys that are not on record, without asking."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document (docs/json.md).")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show the result only.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Show commands, files and what is unchanged.")]
+NoColorOption = Annotated[bool, typer.Option("--no-color", help="No colour; NO_COLOR does the same.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before something is replaced or removed.")]
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of every verb that works on a cluster; each field is one option."""
+
+    profile: ProfileOption = "stacked"
+    env_file: EnvFileOption = None
+    set_values: SetOption = ()  # type: ignore[assignment]
+    accept_new_host_keys: HostKeysOption = False
+    json: JsonOption = False
+    quiet: QuietOption = False
+    verbose: VerboseOption = False
+    no_color: NoColorOption = False
+
+    def screen(self, verb: str) -> "Screen":
+        """Where that verb shows things."""
+        from sparkctl.report.screen import Screen
+
+        return Screen(verb, self.json, self.quiet, self.verbose, self.no_color)
+
+
+def new_app(**options: Any) -> typer.Typer:
+    """A typer application with the manners of this house: plain help, errors left to the one boundary."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, **options)
+
+
+def with_options(verb: Callable[Concatenate[Options, P], int]) -> Callable[..., int]:
+    """Let a verb take all shared options as its first argument; on the command line they follow its own."""
+    own = list(inspect.signature(verb).parameters.values())[1:]
+    shared = [
+        inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type)
+        for f in fields(Options)
+    ]
+
+    @functools.wraps(verb)
+    def command(*args: Any, **values: Any) -> int:
+        options = Options(**{f.name: values.pop(f.name) for f in fields(Options)})
+        return verb(options, *args, **values)
+
+    parameters = [*own, *shared]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    del command.__wrapped__
+    return command
+
+
+def load_config(options: Options) -> "Config":
+    """The checked configuration that the options name. Raises ConfigError."""
+    from sparkctl.config.load import load
+
+    return load(profile=options.profile, env_file=options.env_file, overrides=options.set_values)
+
+
+@contextmanager
+def open_sessions(config: "Config", options: Options) -> "Iterator[Mapping[str, Session]]":
+    """A session to every node. Raises UnreachableError, HostKeyError, LoginError."""
+    from sparkctl.transport.ssh import open_all
+
+    sessions = open_all(
+        config.cluster, accept_new=options.accept_new_host_keys, ask=ask_host_key(), unlock=ask_passphrase()
+    )
+    try:
+        yield sessions
+    finally:
+        for session in sessions.values():
+            session.close()
+
+
+def ask_host_key() -> Callable[[str, str], bool] | None:
+    """A question about an unknown host key, where there is somebody to answer."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(host: str, fingerprint: str) -> bool:
+        typer.echo(f"The host key of {host} is not on record: {fingerprint}", err=True)
+        return typer.confirm("Trust it?", default=False, err=True)
+
+    return ask
+
+
+def ask_passphrase() -> Callable[[str], str] | None:
+    """A question for the passphrase of a key, where there is somebody to answer."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    return lambda file: str(typer.prompt(f"Passphrase of {file}", hide_input=True, err=True))
+
+
+def wants_of(steps: "Sequence[Step]") -> "list[Want]":
+    """Every probe that the steps read."""
+    return [want for step in steps for want in step.wants]

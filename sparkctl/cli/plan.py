@@ -1,0 +1,72 @@
+"""plan: show what `up` would change."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparkctl.cli.common import Options, load_config, new_app, open_sessions, wants_of, with_options
+
+if TYPE_CHECKING:
+    from sparkctl.core.plan import Plan
+    from sparkctl.core.step import Step
+    from sparkctl.report.screen import Screen
+
+app = new_app()
+
+UntilOption = Annotated[
+    str, typer.Option("--until", metavar="LAYER", help="Stop after host, storage, image, model or workload.")
+]
+
+
+@app.command()
+@with_options
+def plan(
+    options: Options,
+    until: UntilOption = "",
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 2 when there are changes.")] = False,
+) -> int:
+    """Show what `sparkctl up` would change on the nodes; change nothing.
+
+    Exits with 0; with 1 when something blocks the plan; with 2 on changes, if --exit-code is given.
+    """
+    made = show_dry_run(options, until)
+    if made.blocked:
+        return 1
+    return 2 if exit_code and made.changes else 0
+
+
+def show_dry_run(options: Options, until: str) -> "Plan":
+    """Read the nodes, make the plan, show it. The sessions are used as probers, which cannot write."""
+    from sparkctl.core.plan import gather, make_plan
+    from sparkctl.stacks.serving import steps
+
+    screen = options.screen("plan")
+    config = load_config(options)
+    todo = within(steps(config), until)
+    with open_sessions(config, options) as sessions:
+        made = make_plan(todo, gather(sessions, wants_of(todo)))
+    show_plan(screen, config.cluster.name, made)
+    screen.finish()
+    return made
+
+
+def within(steps: "Sequence[Step]", until: str) -> "list[Step]":
+    """The steps up to and with a layer. Raises SparkctlError for a layer that there is not."""
+    from sparkctl.core.step import Layer
+    from sparkctl.errors import SparkctlError
+
+    layers = list(Layer)
+    if until and until not in layers:
+        raise SparkctlError(f"there is no layer {until}", fix=f"one of: {', '.join(layers)}")
+    wanted = layers[: layers.index(Layer(until)) + 1] if until else layers
+    return [step for step in steps if step.layer in wanted]
+
+
+def show_plan(screen: "Screen", cluster: str, made: "Plan") -> None:
+    """Show a plan, or put it into the document."""
+    from sparkctl.report import plan_view
+    from sparkctl.report.data import plan_data
+
+    screen.put(cluster=cluster, **plan_data(made))
+    screen.show(plan_view.show_plan(made, screen.glyphs, verbose=screen.verbose))

@@ -1,0 +1,105 @@
+"""up: deploy the cluster, changing only what is not as configured."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparkctl.cli.common import Options, YesOption, load_config, new_app, open_sessions, wants_of, with_options
+from sparkctl.cli.plan import UntilOption, show_dry_run, show_plan, within
+
+if TYPE_CHECKING:
+    from sparkctl.config.load import Config
+    from sparkctl.core.events import Event
+    from sparkctl.core.plan import Plan
+    from sparkctl.errors import SparkctlError
+    from sparkctl.report.screen import Screen
+
+app = new_app()
+
+
+@app.command()
+@with_options
+def up(
+    options: Options,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only; the same as sparkctl plan.")] = False,
+    until: UntilOption = "",
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Show where the time went, and the critical path.")
+    ] = False,
+    yes: YesOption = False,
+) -> int:
+    """Deploy the cluster: change what is not as configured, in dependency order, all nodes at once.
+
+    Running it again goes on where it stopped, or says that there is nothing to change.
+    """
+    if dry_run:
+        return 1 if show_dry_run(options, until).blocked else 0
+    from sparkctl.cli.work import errors_of, perform
+    from sparkctl.core.executor import execute
+    from sparkctl.core.lock import held
+    from sparkctl.core.plan import gather, make_plan
+    from sparkctl.stacks.serving import steps
+
+    screen = options.screen("up")
+    config = load_config(options)
+    name, todo = config.cluster.name, within(steps(config), until)
+    with open_sessions(config, options) as sessions, held(sessions[config.cluster.head.name], name, "up"):
+        made = make_plan(todo, gather(sessions, wants_of(todo)))
+        show_plan(screen, name, made)
+        if made.blocked:
+            return screen.fail(blocked_error(made))
+        if made.clean:
+            return finish(screen, config, "no changes")
+        confirm_replacing(screen, made, yes=yes)
+        outcome, events = perform(screen, name, lambda emit, stop: execute(made, sessions, emit, stop))
+    show_timings(screen, events, wanted=timings)
+    if errors := errors_of(outcome, "up"):
+        return screen.fail(*errors)
+    return finish(screen, config, "done" if outcome.changed else "no changes")
+
+
+def blocked_error(made: "Plan") -> "SparkctlError":
+    """One error for all findings that no step can mend."""
+    from sparkctl.core.step import Blocked
+    from sparkctl.errors import BlockedError
+
+    findings = [(item.id, item.finding) for item in made.blocked if isinstance(item.finding, Blocked)]
+    lines = [f"{key}: {finding.problem}\n  fix: {finding.fix}" for key, finding in findings]
+    return BlockedError(
+        "the plan is blocked; nothing was changed",
+        where=", ".join(key for key, _ in findings),
+        output="\n".join(lines),
+        fix="mend the above, then run again: sparkctl up",
+    )
+
+
+def confirm_replacing(screen: "Screen", made: "Plan", *, yes: bool) -> None:
+    """Ask before a workload that is there is taken away. Raises SparkctlError when the answer is no."""
+    from sparkctl.core.step import Drifted, Layer
+
+    lost = [i.id for i in made.items if i.step.layer is Layer.WORKLOAD and isinstance(i.finding, Drifted)]
+    if lost:
+        screen.confirm(f"{', '.join(lost)}: stop what is there and start it anew?", yes=yes)
+
+
+def show_timings(screen: "Screen", events: "Sequence[Event]", *, wanted: bool) -> None:
+    """Put the timings into the document, and show them where they are wanted."""
+    from sparkctl.report import timings
+
+    screen.put(timings=timings.timings_data(events))
+    if wanted:
+        screen.show(timings.show_timings(events))
+
+
+def finish(screen: "Screen", config: "Config", result: str) -> int:
+    """Say how it ended, where the model answers, and what to try next."""
+    from sparkctl.stacks.serving import endpoint
+
+    url = endpoint(config)
+    screen.put(result=result, endpoint=url)
+    screen.tell(result, "bold green")
+    screen.tell(f"endpoint: {url}")
+    screen.tell("next: sparkctl test")
+    screen.finish()
+    return 0
