@@ -7,7 +7,7 @@ from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, Pending, ste
 from sparkctl.facts.docker import IMAGE_IDS, image_probe
 from sparkctl.facts.image import ARCHITECTURES, MACHINE, brought_probe, contents_probe
 from sparkctl.facts.probe import Facts, Want
-from sparkctl.steps.image_actions import Carry, ForgetLooks, Login, Look, Pull, RemoveImages
+from sparkctl.steps.image_actions import Carry, Login, Pull, forget_looks, look, remove_images
 from sparkctl.topology import Cluster, Node
 
 
@@ -119,7 +119,7 @@ class LookStep:
             return Pending(step_id("image", self.node))
         contents = facts.get(self.node, contents_probe(self.cluster)).get(image.id)
         if contents is None:
-            return Absent((Look(self.cluster, self.reference, image.id),))
+            return Absent((look(self.cluster, self.reference, image.id),))
         if not contents.vllm:
             return Blocked(f"{self.reference} holds no vLLM", "name an image that does: VLLM_IMAGE or image.ref")
         if self.needs_ray and not contents.ray:
@@ -132,11 +132,11 @@ class LookStep:
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         if not facts.get(self.node, contents_probe(self.cluster)):
             return ()
-        return (ForgetLooks(self.cluster),)
+        return (forget_looks(self.cluster),)
 
 
 def _removal(cluster: Cluster, node: Node, facts: Facts) -> tuple[Action, ...]:
     """Only what this cluster brought, and only while it is there."""
     present = facts.get(node.name, IMAGE_IDS) or frozenset()
     ours = sorted(facts.get(node.name, brought_probe(cluster, node)) & present)
-    return (RemoveImages(cluster, node, tuple(ours)),) if ours else ()
+    return (remove_images(cluster, node, tuple(ours)),) if ours else ()

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparkctl.core.action import Context, Progress
+from sparkctl.core.actions import Run, Script
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.image import brought_file, looks_file
 from sparkctl.runtimes.containers import docker_errors
@@ -98,74 +99,31 @@ class Carry:
         )
 
 
-@dataclass(frozen=True)
-class Look:
-    """Start the image once, without network or GPU, and ask for the versions of what it holds."""
-
-    cluster: Cluster
-    reference: str
-    image_id: str
-
-    @property
-    def summary(self) -> str:
-        return f"look into {self.reference} for vLLM and Ray"
-
-    @property
-    def detail(self) -> str:
-        return self._script()
-
-    def perform(self, context: Context) -> None:
-        context.session.script(self._script(), timeout=300)
-
-    def _script(self) -> str:
-        ray = "command -v ray >/dev/null && ray --version 2>/dev/null | tail -n 1"
-        ask = f'printf "%s\\t%s\\n" "$({ray})" "$(vllm --version 2>/dev/null | tail -n 1)"'
-        return (
-            "set -euo pipefail\n"
-            f"found=$(docker run --rm --network none --entrypoint bash {self.image_id} -c '{ask}')\n"
-            f'printf "%s\\t%s\\n" {self.image_id} "$found" >> {looks_file(self.cluster)}\n'
-        )
+def look(cluster: Cluster, reference: str, image_id: str) -> Script:
+    """Start the image once, without network or GPU, and note the versions of what it holds."""
+    ray = "command -v ray >/dev/null && ray --version 2>/dev/null | tail -n 1"
+    ask = f'printf "%s\\t%s\\n" "$({ray})" "$(vllm --version 2>/dev/null | tail -n 1)"'
+    return Script(
+        f"look into {reference} for vLLM and Ray",
+        "set -euo pipefail\n"
+        f"found=$(docker run --rm --network none --entrypoint bash {image_id} -c '{ask}')\n"
+        f'printf "%s\\t%s\\n" {image_id} "$found" >> {looks_file(cluster)}\n',
+        timeout=300,
+    )
 
 
-@dataclass(frozen=True)
-class ForgetLooks:
+def forget_looks(cluster: Cluster) -> Run:
     """Remove what the head remembers of images."""
-
-    cluster: Cluster
-
-    @property
-    def summary(self) -> str:
-        return "forget what was found in images"
-
-    @property
-    def detail(self) -> str:
-        return f"rm -f {looks_file(self.cluster)}"
-
-    def perform(self, context: Context) -> None:
-        context.session.run(("rm", "-f", looks_file(self.cluster)))
+    return Run("forget what was found in images", ("rm", "-f", looks_file(cluster)))
 
 
-@dataclass(frozen=True)
-class RemoveImages:
+def remove_images(cluster: Cluster, node: Node, ids: tuple[str, ...]) -> Script:
     """Remove the images that this cluster brought to a node."""
-
-    cluster: Cluster
-    on: Node
-    ids: tuple[str, ...]
-
-    @property
-    def summary(self) -> str:
-        return f"remove {len(self.ids)} image{'s' * (len(self.ids) != 1)} that sparkctl brought"
-
-    @property
-    def detail(self) -> str:
-        return "docker rmi " + " ".join(image[:19] for image in self.ids)
-
-    def perform(self, context: Context) -> None:
-        with docker_errors(self.on.name, self.summary):
-            for image in self.ids:
-                context.session.docker.images.remove(image, force=True)
-        context.session.run(("rm", "-f", brought_file(self.cluster, self.on)))
+    return Script(
+        f"remove {len(ids)} image{'s' * (len(ids) != 1)} that sparkctl brought",
+        f"docker rmi -f {' '.join(ids)} >/dev/null && rm -f {brought_file(cluster, node)}",
+        timeout=600,
+    )
 
 
 def remember(session: Session, path: str, line: str) -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action, Context, Progress
+from sparkctl.core.actions import Script
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.data import template
 from sparkctl.errors import CommandFailed
@@ -58,7 +59,7 @@ class ModelStep:
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         fact = facts.get(self.node, self._probe)
-        return (RemoveModel(self.cluster, self.source, fact.ours),) if fact else ()
+        return (_remove(self.cluster, self.source, ours=fact.ours),) if fact else ()
 
     @property
     def _probe(self) -> Probe[ModelFact | None]:
@@ -85,9 +86,14 @@ class Download:
     def perform(self, context: Context) -> None:
         head, source = self.cluster.head, self.source
         job = {
-            "endpoint": source.endpoint, "repo": source.model, "revision": source.revision,
-            "cache": source.hf_cache, "token_file": self.token_path, "allow": source.allow,
-            "workers": source.workers, "marker": marker_file(self.cluster, head, source.model, source.revision),
+            "endpoint": source.endpoint,
+            "repo": source.model,
+            "revision": source.revision,
+            "cache": source.hf_cache,
+            "token_file": self.token_path,
+            "allow": source.allow,
+            "workers": source.workers,
+            "marker": marker_file(self.cluster, head, source.model, source.revision),
         }
         watch = _Watch(context, self.summary)
         argv = ("python3", "-c", template("hub_download.py"), json.dumps(job))
@@ -124,28 +130,9 @@ class _Watch:
             self.context.say(str(words["note"]))
 
 
-@dataclass(frozen=True)
-class RemoveModel:
+def _remove(cluster: Cluster, source: ModelSource, *, ours: bool) -> Action:
     """Forget a download; where the model is `ours`, remove its files as well."""
-
-    cluster: Cluster
-    source: ModelSource
-    ours: bool
-
-    @property
-    def summary(self) -> str:
-        return f"{'remove' if self.ours else 'keep, but forget,'} the model {self.source.model}"
-
-    @property
-    def detail(self) -> str:
-        return f"rm -rf {self._folder}" if self.ours else "it was there before sparkctl came"
-
-    def perform(self, context: Context) -> None:
-        marker = marker_file(self.cluster, self.cluster.head, self.source.model, self.source.revision)
-        if self.ours:
-            context.session.run(("rm", "-rf", self._folder), timeout=600)
-        context.session.run(("rm", "-f", marker))
-
-    @property
-    def _folder(self) -> str:
-        return f"{self.source.hf_cache}/hub/{folder_name(self.source.model)}"
+    marker = marker_file(cluster, cluster.head, source.model, source.revision)
+    files = f"rm -rf '{source.hf_cache}/hub/{folder_name(source.model)}' && " if ours else ""
+    what = "remove" if ours else "forget, and keep, for it was there before,"
+    return Script(f"{what} the model {source.model}", f"{files}rm -f '{marker}'", timeout=600)

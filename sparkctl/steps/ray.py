@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 from sparkctl.core.action import Action, Context, Progress
 from sparkctl.core.step import Absent, Finding, Layer, Ok, Pending, step_id
@@ -111,9 +112,9 @@ def joined_gpus(cluster: Cluster, context: Context) -> dict[str, float]:
     """GPUs by address of every living node that has one; empty while Ray does not answer."""
     with docker_errors(cluster.head.name, "ask Ray for its nodes"):
         head = context.peers[cluster.head.name].docker.containers.get(container_name(cluster, "ray-head"))
-        status, output = head.exec_run(["python3", "-c", ASK_NODES], demux=False)
+        status, output = cast("tuple[int, bytes]", head.exec_run(["python3", "-c", ASK_NODES]))
     try:
-        rows = json.loads(output.decode().strip().splitlines()[-1]) if status == 0 else []
+        rows = json.loads(output.splitlines()[-1]) if status == 0 else []
     except (ValueError, IndexError):
         rows = []
     return {address: gpus for address, gpus in rows if gpus >= 1}
@@ -122,7 +123,7 @@ def joined_gpus(cluster: Cluster, context: Context) -> dict[str, float]:
 def tail(context: Context, node: Node, container: str, lines: int = 200) -> list[str]:
     """The end of a container's log."""
     with docker_errors(node.name, f"read the log of {container}"):
-        raw: bytes = context.peers[node.name].docker.containers.get(container).logs(tail=lines)  # type: ignore[assignment]
+        raw: bytes = context.peers[node.name].docker.containers.get(container).logs(tail=lines)
     return list(_clean(raw.decode(errors="replace").splitlines()))
 
 

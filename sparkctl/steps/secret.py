@@ -3,7 +3,8 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from sparkctl.core.action import Action, Context
+from sparkctl.core.action import Action
+from sparkctl.core.actions import Run, Script, WriteFile
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.probe import Answer, Facts, Probe, Want
 from sparkctl.topology import Cluster, Node
@@ -50,17 +51,20 @@ class SecretStep:
 
     def check(self, facts: Facts) -> Finding:
         fact = facts.get(self.node, self._probe)
-        deliver = (Deliver(self._path, self.value),)
+        deliver = (_deliver(self._path, self.value),)
         if fact is None:
             return Absent(deliver)
         if self.value and fact.sha256 != hashlib.sha256(self.value.encode()).hexdigest():
             return Drifted((f"{self.secret} has another value",), deliver)
         if fact.mode != "600":
-            return Drifted((f"{self._path} has mode {fact.mode}",), (Restrict(self._path),))
+            return Drifted(
+                (f"{self._path} has mode {fact.mode}",),
+                (Run(f"set mode 0600 on {self._path}", ("chmod", "600", self._path)),),
+            )
         return Ok()
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
-        return (RemoveSecret(self._path),) if facts.get(self.node, self._probe) else ()
+        return (_remove(self._path),) if facts.get(self.node, self._probe) else ()
 
     @property
     def _path(self) -> str:
@@ -72,68 +76,22 @@ class SecretStep:
         return Probe(f"secret:{self.secret}", script, _secret)
 
 
-@dataclass(frozen=True)
-class Deliver:
-    """Put a secret in place; the value is in no representation of this action."""
-
-    path: str
-    value: str = field(repr=False)
-
-    @property
-    def summary(self) -> str:
-        return f"{'deliver' if self.value else 'generate'} the secret {self.path.rsplit('/', 1)[1]}"
-
-    @property
-    def detail(self) -> str:
-        return f"{self.path} (mode 0600)"
-
-    def perform(self, context: Context) -> None:
-        if self.value:
-            context.session.write(self.path, self.value.encode(), mode=0o600)
-            return
-        folder = self.path.rsplit("/", 1)[0]
-        context.session.script(
-            f"umask 077; mkdir -p '{folder}'; set -o pipefail\n"
-            f"head -c 32 /dev/urandom | base64 -w0 | tr '+/' '-_' | tr -d = > '{self.path}.new'\n"
-            f"mv '{self.path}.new' '{self.path}'"
-        )
+def _deliver(path: str, value: str) -> Action:
+    """Put the secret in place, or have the node make one; no representation of the action shows it."""
+    if value:
+        return WriteFile(path, value, mode=0o600, secret=True)
+    folder, name = path.rsplit("/", 1)
+    return Script(
+        f"generate the secret {name} on the node",
+        f"set -o pipefail; umask 077; mkdir -p '{folder}'\n"
+        f"head -c 32 /dev/urandom | base64 -w0 | tr '+/' '-_' | tr -d = > '{path}.new' && mv '{path}.new' '{path}'",
+    )
 
 
-@dataclass(frozen=True)
-class Restrict:
-    """Take a secret away from everybody but its owner."""
-
-    path: str
-
-    @property
-    def summary(self) -> str:
-        return f"set mode 0600 on {self.path}"
-
-    @property
-    def detail(self) -> str:
-        return f"chmod 600 {self.path}"
-
-    def perform(self, context: Context) -> None:
-        context.session.run(("chmod", "600", self.path))
-
-
-@dataclass(frozen=True)
-class RemoveSecret:
-    """Remove a secret, and the folder of secrets when it is the last."""
-
-    path: str
-
-    @property
-    def summary(self) -> str:
-        return f"remove the secret {self.path.rsplit('/', 1)[1]}"
-
-    @property
-    def detail(self) -> str:
-        return f"rm {self.path}"
-
-    def perform(self, context: Context) -> None:
-        folder = self.path.rsplit("/", 1)[0]
-        context.session.script(f"rm -f '{self.path}'; rmdir --ignore-fail-on-non-empty '{folder}'")
+def _remove(path: str) -> Action:
+    """Remove the secret, and the folder of secrets when it was the last."""
+    folder, name = path.rsplit("/", 1)
+    return Script(f"remove the secret {name}", f"rm -f '{path}'; rmdir --ignore-fail-on-non-empty '{folder}'")
 
 
 def _secret(answer: Answer) -> SecretFact | None:
