@@ -1,0 +1,141 @@
+"""This machine: its Docker engine, and programs that the lab needs from the distribution."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from sparkctl.errors import SparkctlError
+from sparkctl.lab.progress import Event, Report, stage
+
+if TYPE_CHECKING:
+    import docker
+
+START_LIMIT = 60.0
+"""Seconds that an engine may take to answer after its start."""
+CALL_LIMIT = 600
+"""Seconds that one request to the engine may take."""
+_PROXIES = "http_proxy,https_proxy,no_proxy"
+
+
+def engine(report: Report) -> "docker.DockerClient":
+    """A client of this machine's Docker engine, which is installed and started where there is none.
+
+    Raises SparkctlError when that cannot be done, or when this user may not use it.
+    """
+    client = connect()
+    if client is not None:
+        return client
+    _require_linux()
+    if shutil.which("dockerd") is None:
+        report(Event("no Docker engine answers here, and none is installed: the distribution's docker.io comes first"))
+        _install(("docker.io",), report)
+    with stage(report, "start the Docker engine"):
+        _start()
+        return _wait()
+
+
+def connect() -> "docker.DockerClient | None":
+    """A client of the engine that answers, or None. Raises SparkctlError where this user may not use it."""
+    import docker
+    from docker.errors import DockerException
+
+    try:
+        client = docker.from_env(timeout=CALL_LIMIT)
+        client.ping()
+    except DockerException as error:
+        if "Permission denied" in str(error):
+            raise SparkctlError(
+                "this user may not talk to the Docker engine",
+                where="/var/run/docker.sock",
+                fix="sudo usermod -aG docker $USER, then log out and in again",
+            ) from error
+        return None
+    return client
+
+
+def ensure_command(command: str, packages: Sequence[str], report: Report) -> str:
+    """The path of a program, from the distribution's packages where it is missing. Raises SparkctlError."""
+    path = shutil.which(command)
+    if path is None:
+        _install(packages, report)
+        path = shutil.which(command)
+    if path is None:
+        raise SparkctlError(f"{command} is missing, although {' '.join(packages)} has been installed", where="lab")
+    return path
+
+
+def run_as_root(argv: Sequence[str], stdout: IO[bytes] | None = None) -> None:
+    """Run a program of this machine as root, through sudo where needed. Raises SparkctlError with its last lines."""
+    sink = subprocess.DEVNULL if stdout is None else stdout
+    done = subprocess.run(_rooted(argv), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        last = "\n".join(done.stderr.decode(errors="replace").splitlines()[-15:])
+        what = f"{argv[0]} ended with status {done.returncode}"
+        raise SparkctlError(what, where="this machine", fix="see its last lines", output=last)
+
+
+def _rooted(argv: Sequence[str]) -> list[str]:
+    if os.geteuid() == 0:
+        return list(argv)
+    if shutil.which("sudo") is None:
+        raise SparkctlError(
+            f"{argv[0]} must run as root, and there is no sudo", where="this machine", fix="run this command as root"
+        )
+    return ["sudo", f"--preserve-env={_PROXIES}", "--", *argv]
+
+
+def _install(packages: Sequence[str], report: Report) -> None:
+    if shutil.which("apt-get") is None:
+        raise SparkctlError(
+            f"missing: {' '.join(packages)}",
+            where="this machine",
+            fix="install them with your distribution's package manager, then run this command again",
+        )
+    with stage(report, f"install {' '.join(packages)}"):
+        run_as_root(["apt-get", "update", "-qq"])
+        run_as_root(
+            [
+                "env",
+                "DEBIAN_FRONTEND=noninteractive",
+                "apt-get",
+                "install",
+                "-qq",
+                "--no-install-recommends",
+                *packages,
+            ]
+        )
+
+
+def _require_linux() -> None:
+    if os.uname().sysname != "Linux":
+        raise SparkctlError(
+            "no Docker engine answers",
+            where="this machine",
+            fix="start Docker Desktop or another engine, then run this command again",
+        )
+
+
+def _start() -> None:
+    if Path("/run/systemd/system").is_dir():
+        run_as_root(["systemctl", "enable", "--now", "docker"])
+        return
+    # No service manager runs here (a container, a minimal VM): the engine gets a session and a log of its own.
+    run_as_root(["sh", "-c", "setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &"])
+
+
+def _wait() -> "docker.DockerClient":
+    deadline = time.monotonic() + START_LIMIT
+    while time.monotonic() < deadline:
+        client = connect()
+        if client is not None:
+            return client
+        time.sleep(0.2)
+    raise SparkctlError(
+        f"the Docker engine does not answer {START_LIMIT:.0f} s after its start",
+        where="this machine",
+        fix="read /var/log/dockerd.log, or: journalctl -u docker",
+    )

@@ -1,0 +1,140 @@
+"""A lab from nothing to ready machines, and back. What is there already is kept; what is missing is made."""
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sparkctl.errors import SparkctlError
+from sparkctl.lab import depot, home, host, images, model, networks, wheels
+from sparkctl.lab.driver import NodeState, NodeStatus, load
+from sparkctl.lab.progress import Report, stage
+from sparkctl.lab.spec import LABEL, Lab, LabSpec, cache_dir, labs_dir
+
+if TYPE_CHECKING:
+    import docker
+
+
+@dataclass(frozen=True)
+class LabStatus:
+    """A lab as it is now; `depot` is a container state of Docker's (`running`), or `absent`."""
+
+    lab: Lab
+    depot: str
+    nodes: tuple[NodeStatus, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every machine and the depot can be used."""
+        return self.depot == "running" and all(node.state is NodeState.READY for node in self.nodes)
+
+
+def up(spec: LabSpec, report: Report) -> Lab:
+    """Make the lab, or what is missing of it, and return when it can be used.
+
+    A lab only grows: fewer nodes than it has keeps those that are there. Raises SparkctlError.
+    """
+    client = host.engine(report)
+    with home.lock():
+        lab = _plan(client, spec)
+        home.write(lab)
+        driver = load(lab.driver)
+        with ThreadPoolExecutor() as pool:
+            machines = pool.submit(driver.prepare, report)
+            downloads = pool.submit(_prefetch, client, report)
+            _open(client, lab, report)
+            machines.result()
+            booted = pool.submit(driver.up, lab, report)
+            downloads.result()
+            _stock(client, lab, report)
+            booted.result()
+        images.drop_stages(client)
+    return lab
+
+
+def find(name: str) -> Lab:
+    """The lab of that name. Raises SparkctlError when this machine remembers none."""
+    lab = home.read(name)
+    if lab is None:
+        fix = f"sparkctl lab up --name {name}"
+        raise SparkctlError(f"there is no lab {name}", where=str(labs_dir()), fix=fix)
+    return lab
+
+
+def status(name: str) -> LabStatus:
+    """The lab as it is now; changes nothing. Raises SparkctlError when there is none."""
+    lab = find(name)
+    client = host.connect()
+    container = None if client is None else depot.find(client, lab)
+    return LabStatus(lab, "absent" if container is None else container.status, load(lab.driver).status(lab))
+
+
+def down(name: str, report: Report, *, images_too: bool = False) -> None:
+    """Remove everything that the lab of that name made; `images_too` takes images, registry and cache with it.
+
+    Nothing to remove is fine. Raises SparkctlError.
+    """
+    with home.lock():
+        lab = home.read(name)
+        client = host.connect()
+        with stage(report, f"remove the lab {name}"):
+            if lab is not None:
+                load(lab.driver).down(lab)
+            if client is not None:
+                _sweep(client, name)
+            home.remove(name)
+        if images_too and client is not None:
+            with stage(report, "remove images, registry and cache"):
+                depot.remove_volume(client)
+                images.remove(client)
+                shutil.rmtree(cache_dir(), ignore_errors=True)
+
+
+def _plan(client: "docker.DockerClient", spec: LabSpec) -> Lab:
+    """The lab as it shall be: as remembered, with at least as many machines as asked for."""
+    lab = home.read(spec.name)
+    if lab is None:
+        octet = networks.free_octet(client, home.octets())
+        return Lab(spec.name, spec.driver, octet, spec.nodes, labs_dir() / spec.name)
+    if lab.driver != spec.driver:
+        raise SparkctlError(
+            f"the lab {spec.name} is one of driver {lab.driver}, not {spec.driver}",
+            where=str(lab.home),
+            fix=f"sparkctl lab down --name {spec.name}, or choose another --name",
+        )
+    return replace(lab, size=max(lab.size, spec.nodes))
+
+
+def _prefetch(client: "docker.DockerClient", report: Report) -> None:
+    """Download what the engine image is made of while other things are made, where it will be needed."""
+    if not images.exists(client, images.engine().tag):
+        wheels.download(report)
+
+
+def _open(client: "docker.DockerClient", lab: Lab, report: Report) -> None:
+    """Networks and depot."""
+    image = images.ensure(client, images.depot(), report)
+    networks.create(client, lab)
+    depot.start(client, lab, image)
+
+
+def _stock(client: "docker.DockerClient", lab: Lab, report: Report) -> None:
+    """Fill the depot: images for nodes to pull, the model for them to download."""
+    engine, noray = images.engine(), images.noray()
+    if not depot.is_published(client, lab, engine.tag, depot.ENGINE, depot.ENGINE_TAG) or not model.folder().is_dir():
+        images.ensure(client, engine, report)
+    depot.stock_hub(client, lab, model.ensure(client, engine.tag, report))
+    depot.publish(client, lab, engine.tag, depot.ENGINE, depot.ENGINE_TAG, report)
+    depot.publish(client, lab, images.ensure(client, noray, report), depot.NORAY, depot.FAULT_TAG, report)
+    depot.publish_foreign(client, lab)
+
+
+def _sweep(client: "docker.DockerClient", name: str) -> None:
+    """Remove what carries the lab's label, remembered or not."""
+    label: dict[str, str | list[str] | bool] = {"label": f"{LABEL}={name}"}
+    for container in client.containers.list(all=True, filters=label):
+        container.remove(force=True, v=True)
+    for network in client.networks.list(filters=label):
+        network.remove()
+    for volume in client.volumes.list(filters=label):
+        volume.remove()

@@ -1,0 +1,87 @@
+"""The Python wheels of the engine image, downloaded on this machine by the ordinary pip and kept in the cache."""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from sparkctl.errors import SparkctlError
+from sparkctl.lab import host
+from sparkctl.lab.progress import Report, stage
+from sparkctl.lab.rootfs import IMAGES
+from sparkctl.lab.spec import cache_dir
+
+LOCK = IMAGES / "engine/lock.txt"
+PIP = "pip==26.3"
+"""What installs the wheels inside the image's build stage."""
+PYTHON = "3.11"
+"""The Python of the image's suite, whatever runs sparkctl."""
+INDEX_VARIABLE = "SPARKCTL_LAB_TORCH_INDEX"
+"""Where torch's CPU wheels are, on machines whose pip does not find them."""
+_GLIBC_MINORS = range(36, 16, -1)
+
+
+def key() -> str:
+    """Twelve hex digits over the lock file and this machine's architecture."""
+    return hashlib.sha256(LOCK.read_bytes() + f"{PIP} {platform.machine()}".encode()).hexdigest()[:12]
+
+
+def folder() -> Path:
+    """Where the cache has the wheels, once downloaded."""
+    return cache_dir() / "wheels" / key()
+
+
+def download(report: Report) -> Path:
+    """The folder of wheels, from the cache or by pip. Raises SparkctlError."""
+    done = folder()
+    if done.is_dir():
+        return done
+    partial = done.with_suffix(".partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    pip = _find_pip(report)
+    with stage(report, "download the wheels of vLLM, Ray and torch (600 MB)"):
+        _download(pip, partial)
+    partial.rename(done)
+    return done
+
+
+def _find_pip(report: Report) -> list[str]:
+    """A pip that works: that of our own Python, else that of the machine's."""
+    pythons = [] if getattr(sys, "frozen", False) else [sys.executable]
+    for python in (*pythons, "python3"):
+        if (
+            shutil.which(python)
+            and not subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode
+        ):
+            return [python, "-m", "pip"]
+    return [host.ensure_command("pip3", ("python3-pip",), report)]
+
+
+def _download(pip: list[str], target: Path) -> None:
+    machine = platform.machine()
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC_MINORS]
+    platforms += [f"manylinux2014_{machine}", f"manylinux1_{machine}", f"linux_{machine}"]
+    argv = [*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(target)]
+    argv += ["--python-version", PYTHON, "--implementation", "cp", *(f"--platform={name}" for name in platforms)]
+    if index := os.environ.get(INDEX_VARIABLE):
+        argv += ["--extra-index-url", index]
+    done = subprocess.run([*argv, "--requirement", str(LOCK), PIP], capture_output=True, text=True)
+    if done.returncode:
+        _explain(done.stderr)
+
+
+def _explain(stderr: str) -> None:
+    last = "\n".join(stderr.splitlines()[-10:])
+    if "No matching distribution found for torch" in stderr:
+        raise SparkctlError(
+            "pip finds no CPU wheel of torch in the version that the lab's vLLM needs",
+            where="pip download",
+            fix=f"set {INDEX_VARIABLE} to PyTorch's index of CPU wheels, then run this command again",
+            output=last,
+        )
+    raise SparkctlError(
+        "pip could not download the wheels of the engine image", where="pip download", fix="try again", output=last
+    )
