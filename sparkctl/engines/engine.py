@@ -1,5 +1,6 @@
 """What every engine gets to know and answers with."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -25,8 +26,8 @@ class Ports:
 class ServeSpec:
     """One model to serve, with everything that an engine needs to know and no address of any node.
 
-    `gpu_memory_utilization` is a fraction of the GPU's memory, `shm_bytes` the size of /dev/shm, `hf_cache` an
-    absolute folder on every node, `ready_seconds` how long loading may take.
+    `gpu_memory_utilization` is a fraction of the GPU's memory, `shm_bytes` the size of /dev/shm, `hf_cache` the
+    absolute folder of the model cache by node name.
     """
 
     image: str
@@ -36,7 +37,7 @@ class ServeSpec:
     max_model_len: int
     gpu_memory_utilization: float
     backend: Backend
-    hf_cache: str
+    hf_cache: Mapping[str, str]
     ports: Ports
     max_num_seqs: int | None = None
     dtype: str = ""
@@ -49,6 +50,4 @@ class ServeSpec:
     env: tuple[tuple[str, str], ...] = ()
     log_level: str = "INFO"
     nccl_debug: str = "WARN"
-    ready_seconds: float = 1800.0
-    join_seconds: float = 180.0
     stop_seconds: int = 30

@@ -43,7 +43,7 @@ def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service
         command=("sparkctl", *_serve(spec, cluster)),
         entrypoint=("/bin/bash", "-c", WITH_KEY),
         env=(*_env(spec, cluster.head), ("RAY_ADDRESS", f"{cluster.head.data_ip}:{spec.ports.ray}")),
-        mounts=(*_mounts(spec), _ray_volume(cluster)),
+        mounts=(*_mounts(spec, cluster.head), _ray_volume(cluster)),
         secrets=(Secret(API_KEY, key_path),),
         ports=((cluster.api_ip, spec.ports.api),),
         joins="ray-head",
@@ -64,7 +64,7 @@ def _ray(spec: ServeSpec, cluster: Cluster, node: Node, head: Service | None = N
             *("--num-gpus=1", "--disable-usage-stats", f"--object-store-memory={spec.shm_bytes // 4}"),
         ),
         entrypoint=("ray",),
-        mounts=_mounts(spec) if head else (*_mounts(spec), _ray_volume(cluster)),
+        mounts=_mounts(spec, node) if head else (*_mounts(spec, node), _ray_volume(cluster)),
         volumes=() if head else (_ray_volume(cluster).source,),
         ports=() if head else ((node.data_ip, spec.ports.ray),),
         stands_on=((head.name, head.node),) if head else (),
@@ -94,7 +94,7 @@ def _base(spec: ServeSpec, node: Node, **fields: object) -> Service:
         "node": node.name,
         "image": spec.image,
         "env": _env(spec, node),
-        "mounts": _mounts(spec),
+        "mounts": _mounts(spec, node),
         "gpus": Gpus.ALL,
         "devices": ("/dev/infiniband",) if roce_devices(node.fabric_interface) else (),
         "capabilities": ("IPC_LOCK",),
@@ -125,8 +125,8 @@ def _serve(spec: ServeSpec, cluster: Cluster) -> tuple[str, ...]:
     return ("vllm", "serve", spec.model, *pairs, *(flag for flag, on in switches.items() if on), *spec.extra_args)
 
 
-def _mounts(spec: ServeSpec) -> tuple[Mount, ...]:
-    return (Mount(spec.hf_cache, CACHE_IN_CONTAINER, read_only=True),)
+def _mounts(spec: ServeSpec, node: Node) -> tuple[Mount, ...]:
+    return (Mount(spec.hf_cache[node.name], CACHE_IN_CONTAINER, read_only=True),)
 
 
 def _ray_volume(cluster: Cluster) -> Mount:

@@ -1,0 +1,16 @@
+"""Where the data files are: templates, profiles, the shipped unified-config.env."""
+
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent
+
+
+def path(name: str) -> Path:
+    """The data file or folder of that name: packaged in a wheel or a binary, else in the repository."""
+    packaged = _HERE / "_data"
+    return (packaged if packaged.is_dir() else _HERE.parent) / name
+
+
+def template(name: str) -> str:
+    """The text of a file under `templates/`."""
+    return path(f"templates/{name}").read_text(encoding="utf-8")
