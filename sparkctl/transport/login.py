@@ -1,8 +1,9 @@
 """Opening one connection: the SSH configuration, the jump hosts, and what is said when it fails."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fabric
 import paramiko
@@ -88,13 +89,14 @@ def _open(hop: fabric.Connection, node: Node, hosts: KnownHosts, offer: Offer, t
         raise UnreachableError(
             f"{node.name} ({place}) {_wording(error, timeout)}", where=node.name, fix=_fix(error, hop)
         ) from error
-    _tune(hop.transport)
+    hop.transport.set_keepalive(KEEPALIVE_SECONDS)
 
 
-def _transport_factory(hop: fabric.Connection, hosts: KnownHosts):  # type: ignore[no-untyped-def]
+def _transport_factory(hop: fabric.Connection, hosts: KnownHosts) -> Callable[..., paramiko.Transport]:
     name = hop.host if int(hop.port) == SSH_PORT else f"[{hop.host}]:{hop.port}"
 
-    def make(sock: socket.socket, **options: object) -> paramiko.Transport:
+    def make(sock: Any, **options: Any) -> paramiko.Transport:
+        _tune(sock)
         transport = paramiko.Transport(sock, **options)
         security = transport.get_security_options()
         security.key_types = hosts.preferred_types(name, security.key_types)
@@ -103,10 +105,8 @@ def _transport_factory(hop: fabric.Connection, hosts: KnownHosts):  # type: igno
     return make
 
 
-def _tune(transport: paramiko.Transport) -> None:
-    transport.set_keepalive(KEEPALIVE_SECONDS)
-    sock = transport.sock
-    if not isinstance(sock, socket.socket):
+def _tune(sock: object) -> None:
+    if not isinstance(sock, socket.socket):  # a channel of a jump host, or a proxy command
         return
     # Without it Nagle's algorithm and delayed acknowledgements cost 40 ms for each command.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

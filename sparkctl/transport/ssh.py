@@ -59,7 +59,8 @@ class SshSession:
         self._unlock = unlock
         self._connect_timeout = connect_timeout
         self._node = node
-        self._lock = threading.Lock()
+        self._count_lock = threading.Lock()
+        self._docker_lock = threading.Lock()
         self._docker: docker.DockerClient | None = None
         self.round_trips = 0
         self._connection = self._connect()
@@ -68,6 +69,11 @@ class SshSession:
     def node(self) -> Node:
         """The node at the other end."""
         return self._node
+
+    @property
+    def user(self) -> str:
+        """The user who is logged in, as the SSH configuration may have it."""
+        return str(self._connection.user)
 
     def probe(self, script: str) -> str:
         """Run a script that changes nothing and return what it printed. Raises UnreachableError, ConnectionLost."""
@@ -116,11 +122,16 @@ class SshSession:
     @property
     def docker(self) -> "docker.DockerClient":
         """The node's engine over this connection. Raises CommandFailed."""
-        from sparkctl.transport.docker import connect_engine
+        from sparkctl.transport.docker import EngineSilent, connect_engine
 
-        with self._lock:
+        with self._docker_lock:
             if self._docker is None:
-                self._docker = connect_engine(self.open_channel, node=self._node)
+                try:
+                    self._docker = connect_engine(self.open_channel)
+                except EngineSilent as error:
+                    raise command_failed(
+                        "docker system dial-stdio", "no answer", str(error), node=self._node.name, user=self.user
+                    ) from error
             return self._docker
 
     def forward(self, host: str, port: int) -> AbstractContextManager[int]:
@@ -151,7 +162,7 @@ class SshSession:
             ) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise self._lost() from error
-        with self._lock:
+        with self._count_lock:
             self.round_trips += 1
         return channel
 
@@ -165,7 +176,7 @@ class SshSession:
         return transport
 
     def _sudo(self, wanted: bool) -> bool:
-        return wanted and self._connection.user != "root"
+        return wanted and self.user != "root"
 
     def _finish(
         self, title: str, job: Job, timeout: float | None, check: bool, on_line: Callable[[str], None] | None
@@ -196,7 +207,7 @@ class SshSession:
 
     def _failed(self, title: str, ending: str, capture: Capture) -> CommandFailed:
         output = capture.stderr if capture.stderr.strip() else capture.stdout
-        return command_failed(title, ending, output, node=self._node.name, user=self._connection.user)
+        return command_failed(title, ending, output, node=self._node.name, user=self.user)
 
     def _lost(self) -> ConnectionLost:
         return ConnectionLost(
