@@ -1,0 +1,95 @@
+"""Turns what pydantic finds into problems that name file, line, value, what is accepted and the nearest name."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sparkctl.config.origin import HIDDEN, Raw, is_secret, quoted
+from sparkctl.config.profile import Profile
+from sparkctl.config.settings import Settings
+from sparkctl.config.yamlfile import Document
+from sparkctl.errors import Problem
+
+
+def accepts(field: str) -> str:
+    """What a field of Settings accepts, as its definition says."""
+    extra = Settings.model_fields[field].json_schema_extra
+    return str(extra["accepts"]) if isinstance(extra, dict) else ""
+
+
+def settings_problems(error: ValidationError, values: Mapping[str, Raw]) -> Iterator[Problem]:
+    """One problem for each variable that is wrong; `values` by the name of the variable."""
+    for field in dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_url=False)):
+        name = field.upper()
+        raw = values[name]
+        found = HIDDEN if is_secret(name) else quoted(raw.text)
+        yield Problem(raw.where, name, found, accepts(field))
+
+
+def profile_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
+    """One problem for each key or value of a profile that is wrong."""
+    told: set[tuple[str | int, ...]] = set()
+    for fault in error.errors(include_url=False, include_input=False):
+        path = _written(fault["loc"], document)
+        if path in told:
+            continue
+        told.add(path)
+        name = ".".join(map(str, path)) or "profile"
+        yield Problem(document.where(path), name, *_said(fault, path, document))
+
+
+def _said(fault: ErrorDetails, path: tuple[str | int, ...], document: Document) -> tuple[str, ...]:
+    """What was found, what is accepted and, for an unknown key, the nearest one."""
+    if fault["type"] == "extra_forbidden":
+        known = _keys(path[:-1])
+        nearest = difflib.get_close_matches(str(path[-1]), known, n=1)
+        return ("unknown key", f"one of: {', '.join(known)}", *nearest)
+    if fault["type"] == "missing":
+        return ("missing", _field_says(path) or "a value")
+    place = document.places.get(path)
+    hidden = any(isinstance(part, str) and is_secret(part) for part in path)
+    found = HIDDEN if hidden else quoted(place.text) if place and place.text else "not such a value"
+    return (found, _accepted(fault))
+
+
+def _accepted(fault: ErrorDetails) -> str:
+    context: dict[str, Any] = fault.get("ctx", {})
+    if "expected" in context:
+        return str(context["expected"])
+    if fault["type"] == "value_error":
+        return str(context["error"])
+    return fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def _written(loc: tuple[str | int, ...], document: Document) -> tuple[str | int, ...]:
+    """A location without the parts that pydantic adds for the branches of a union."""
+    path: tuple[str | int, ...] = ()
+    for index, part in enumerate(loc):
+        if (*path, part) in document.places or (index == len(loc) - 1 and not path) or _model(path):
+            path = (*path, part)
+    return path
+
+
+def _model(path: tuple[str | int, ...]) -> type[BaseModel] | None:
+    """The model that describes the mapping at a path."""
+    model: Any = Profile
+    for part in path:
+        field = model.model_fields.get(part) if isinstance(part, str) else None
+        model = field.annotation if field else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            return None
+    return model  # type: ignore[no-any-return]
+
+
+def _keys(path: tuple[str | int, ...]) -> list[str]:
+    model = _model(path)
+    return sorted(model.model_fields) if model else []
+
+
+def _field_says(path: tuple[str | int, ...]) -> str:
+    model = _model(path[:-1])
+    field = model.model_fields.get(str(path[-1])) if model else None
+    return (field.description or "") if field else ""

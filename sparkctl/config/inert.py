@@ -1,0 +1,57 @@
+"""Variables of document 1 that have no effect here, and why; so that its file works as it is."""
+
+_KUBERNETES = "sparkctl runs containers without Kubernetes"
+_NETWORK = "sparkctl checks the network and does not configure connections of the LAN"
+_AGENTS = "the multi-agent chat is a component that this version does not deploy"
+_MULTIMODAL = "image generation is a component that this version does not deploy"
+_OBSERVE = "the dashboards are a component that this version does not deploy"
+_STORAGE = "the only folder on the nodes is HF_CACHE; containers mount it directly"
+_LIMITS = "the profile says how much of a node is used"
+
+INERT: dict[str, str] = {
+    **dict.fromkeys(
+        ("ENABLE_K8S_DASHBOARD", "ENABLE_LONGHORN", "ENABLE_WORKER_JOIN", "SERVICE_STATUS_NAMESPACES"), _KUBERNETES
+    ),
+    **dict.fromkeys(("AGENTS_NAMESPACE", "COMFYUI_NAMESPACE", "PVC_STORAGE_CLASS", "VLLM_REPLICAS"), _KUBERNETES),
+    **dict.fromkeys(("CONTROL_PLANE_API_CIDR", "CONTROL_PLANE_INTERFACE", "CONTROL_PLANE_CONNECTION"), _NETWORK),
+    "FABRIC_CTRL_CONNECTION": _NETWORK,
+    **dict.fromkeys(("GPU_STATUS_MAX_RETRIES", "GPU_STATUS_RETRY_DELAY"), "`sparkctl up` waits as the profile says"),
+    "SECONDARY_MODELS": "this version serves one model",
+    "RAY_VERSION": "Ray comes with the image; its version is probed",
+    "SWAP_SPACE": "vLLM has no swap space since 0.18",
+    **dict.fromkeys(
+        ("ENABLE_MULTI_AGENT", "ENABLE_RAG_SYSTEM", "ENABLE_CODE_GENERATION", "ENABLE_IMAGE_UNDERSTANDING"), _AGENTS
+    ),
+    **dict.fromkeys(("ENABLE_DISTRIBUTED_AGENTS", "ENABLE_AGENT_MESH", "ENABLE_CROSS_MODAL_SEARCH"), _AGENTS),
+    **dict.fromkeys(("AGENT_BACKEND_PORT", "AGENT_FRONTEND_PORT", "AGENT_LOG_LEVEL"), _AGENTS),
+    **dict.fromkeys(("POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_PORT"), _AGENTS),
+    **dict.fromkeys(("MILVUS_PORT", "ETCD_PORT", "MINIO_PORT", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"), _AGENTS),
+    **dict.fromkeys(("SUPERVISOR_MODEL", "RAG_AGENT_MODEL", "CODE_AGENT_MODEL", "IMAGE_AGENT_MODEL"), _AGENTS),
+    **dict.fromkeys(("RAG_MODEL", "CODING_MODEL", "IMAGE_MODEL"), _AGENTS),
+    **dict.fromkeys(("ENABLE_MULTIMODAL", "ENABLE_COMFYUI", "ENABLE_FLUX_MODEL", "ENABLE_SDXL_MODEL"), _MULTIMODAL),
+    **dict.fromkeys(("ENABLE_TENSORRT_OPTIMIZATION", "COMFYUI_PORT", "TENSORRT_PRECISION"), _MULTIMODAL),
+    **dict.fromkeys(("ENABLE_PROMETHEUS", "ENABLE_GRAFANA", "ENABLE_JAEGER"), _OBSERVE),
+    **dict.fromkeys(("PROMETHEUS_PORT", "GRAFANA_PORT", "JAEGER_PORT", "LOG_LEVEL"), _OBSERVE),
+    **dict.fromkeys(("MODEL_CACHE", "AGENT_DATA", "MULTIMODAL_CACHE"), _STORAGE),
+    **dict.fromkeys(("HF_CACHE_SIZE", "MODEL_CACHE_SIZE", "AGENT_DATA_SIZE"), _STORAGE),
+    **dict.fromkeys(("DEPLOYMENT_MODE", "DEV_CPU_LIMIT", "DEV_MEMORY_LIMIT", "DEV_GPU_LIMIT"), _LIMITS),
+    **dict.fromkeys(("PROD_CPU_REQUEST", "PROD_MEMORY_REQUEST", "PROD_GPU_REQUEST"), _LIMITS),
+}
+"""Name of a variable of document 1 to the reason why setting it changes nothing."""
+
+_ON = ("1", "true", "yes", "on")
+
+
+def notes(values: dict[str, str]) -> tuple[str, ...]:
+    """One sentence for each reason that applies to the variables that are set (name to value).
+
+    A switch that is on for a component that cannot be deployed is named first, on its own.
+    """
+    switched = [name for name, value in values.items() if name.startswith("ENABLE_") and value.lower() in _ON]
+    reasons: dict[str, list[str]] = {}
+    for name in values:
+        if name not in switched and not (name.startswith("ENABLE_") or not values[name]):
+            reasons.setdefault(INERT[name], []).append(name)
+    loud = (f"{name}={values[name]} deploys nothing: {INERT[name]}" for name in switched)
+    quiet = (f"without effect: {', '.join(names)}: {reason}" for reason, names in reasons.items())
+    return (*loud, *quiet)

@@ -1,0 +1,129 @@
+"""Merges the layers of the configuration value by value: defaults < files < environment < flags."""
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sparkctl import data
+from sparkctl.config import envfile
+from sparkctl.config.inert import INERT
+from sparkctl.config.origin import Raw, Redactor
+from sparkctl.errors import ConfigError, Problem
+
+SHARED, LOCAL = "unified-config.env", "unified-config.local.env"
+FILE, OVERRIDE, ENVIRONMENT, FLAG = range(1, 5)
+"""The layers above the defaults, lowest first."""
+
+
+@dataclass(frozen=True)
+class Layers:
+    """What all layers say together: `values` that have an effect, `inert` ones, and everything wrong so far."""
+
+    values: Mapping[str, Raw]
+    inert: Mapping[str, str]
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    redact: Redactor
+
+
+@dataclass
+class _Merge:
+    known: frozenset[str]
+    environ: Mapping[str, str]
+    values: dict[str, Raw] = field(default_factory=dict)
+    inert: dict[str, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    seen: dict[str, str] = field(default_factory=dict)
+
+    def file(self, path: Path, label: str, layer: int) -> None:
+        """Add what a file says; names that its own values refer to may be the file's own."""
+        read = envfile.read(path, label, {**self.environ, **self.seen})
+        self.problems += read.problems
+        for line in read.assignments:
+            self.seen[line.name] = line.value
+            if line.name in self.known:
+                self.values[line.name] = Raw(line.value, line.where, layer)
+            elif line.name in INERT:
+                self.inert[line.name] = line.value
+            elif line.name not in read.used:
+                self.problems.append(self.unknown(line.name, line.where))
+
+    def environment(self, ignored: frozenset[str]) -> None:
+        """Add the process environment; names that sparkctl does not know are somebody else's."""
+        left_out = sorted(name for name in ignored if self.environ.get(name))
+        if left_out:
+            self.notes.append(f"ignored from the environment, the lab has its own: {', '.join(left_out)}")
+        for name, value in self.environ.items():
+            if name in self.known and name not in ignored:
+                self.values[name] = Raw(value, "environment", ENVIRONMENT)
+            elif name in INERT and name.startswith("ENABLE_"):
+                self.inert[name] = value
+
+    def flags(self, flags: Mapping[str, str], refused: frozenset[str]) -> None:
+        """Add what the command line sets."""
+        for name, value in flags.items():
+            if name in refused:
+                found = "set by a flag, while the profile names a lab"
+                self.problems.append(Problem("flag", name, found, "what the lab itself says"))
+            elif name in self.known:
+                self.values[name] = Raw(value, "flag", FLAG)
+            elif name in INERT:
+                self.inert[name] = value
+            else:
+                self.problems.append(self.unknown(name, "flag"))
+
+    def unknown(self, name: str, where: str) -> Problem:
+        """The problem of a name that nobody reads."""
+        shown = name if envfile.SHOWABLE.fullmatch(name) else "name"
+        nearest = difflib.get_close_matches(name.upper(), self.known, n=1, cutoff=0.7)
+        return Problem(where, shown, "unknown variable", "see: sparkctl config schema", *nearest)
+
+
+def merge(
+    known: frozenset[str],
+    lab_owned: frozenset[str],
+    *,
+    lab: bool,
+    env_file: Path | None,
+    flags: Mapping[str, str],
+    environ: Mapping[str, str],
+    cwd: Path,
+) -> Layers:
+    """Every layer on top of the one below. Raises ConfigError where `lab` is set and there is no lab.
+
+    `known` are the names with an effect; `lab_owned` those that only the lab's own file may set while `lab` is.
+    """
+    merge = _Merge(known, environ)
+    for path, label, layer in _files(lab, env_file, environ, cwd):
+        merge.file(path, label, layer)
+    owned = lab_owned if lab else frozenset()
+    merge.environment(owned)
+    merge.flags(flags, owned)
+    redact = Redactor.of(environ, merge.seen, flags)
+    return Layers(merge.values, merge.inert, tuple(merge.problems), tuple(merge.notes), redact)
+
+
+def _files(lab: bool, env_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Iterable[tuple[Path, str, int]]:
+    """The files to read, with what each is called in messages, lowest first."""
+    if env_file:
+        return [(cwd / env_file.expanduser(), str(env_file), FILE)]
+    if lab:
+        path = lab_file(environ)
+        if not path.is_file():
+            missing = Problem("profile", "where: lab", f"no lab: {path} does not exist", "the file of a running lab")
+            raise ConfigError((missing,), fix="sparkctl lab up")
+        return [(path, str(path), FILE)]
+    shared, local = cwd / SHARED, cwd / LOCAL
+    base = (shared, SHARED, FILE) if shared.is_file() else (data.path(SHARED), str(data.path(SHARED)), FILE)
+    return [base, (local, LOCAL, OVERRIDE)] if local.is_file() else [base]
+
+
+def lab_file(environ: Mapping[str, str]) -> Path:
+    """Where the lab that SPARKCTL_LAB names (default `sparklab`) keeps its addresses."""
+    home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - the passwd entry where HOME is unset
+    state = Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / "sparkctl/lab"
+    folder = Path(environ.get("SPARKCTL_LAB_HOME") or state)
+    return folder / (environ.get("SPARKCTL_LAB") or "sparklab") / "lab.env"
