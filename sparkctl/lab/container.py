@@ -19,7 +19,7 @@ LABEL_NODE = "io.sparkctl.lab.node"
 BOOT_LIMIT = 90.0
 """Seconds that a node may take from start to `docker info`; 2 on an idle machine."""
 _UID = 1000
-_SHM = "1g"
+_SHM = "8g"
 
 
 class ContainerDriver:
@@ -113,7 +113,6 @@ def _create(client: "docker.DockerClient", lab: Lab, node: LabNode, tag: str, mi
         extra_hosts=lab.names,
         restart_policy={"Name": "unless-stopped"},
     )
-    endpoint = client.api.create_endpoint_config(ipv4_address=node.address)
     made = client.api.create_container(
         tag,
         name=name,
@@ -122,7 +121,7 @@ def _create(client: "docker.DockerClient", lab: Lab, node: LabNode, tag: str, mi
         environment={"LAB_FABRIC_IP": node.fabric_ip, "container": "docker"},
         stop_signal="SIGRTMIN+3",
         host_config=privileges.unmask(config),
-        networking_config=client.api.create_networking_config({management: endpoint}),
+        networking_config=networks.attach(client, management, node.address),
     )
     container = client.containers.get(made["Id"])
     client.networks.get(lab.resource(networks.FABRIC)).connect(container, ipv4_address=node.fabric_ip)

@@ -110,7 +110,6 @@ def _name(lab: Lab) -> str:
 
 def _create(client: "docker.DockerClient", lab: Lab, image: str) -> "Container":
     network = lab.resource(networks.MANAGEMENT)
-    endpoint = client.api.create_endpoint_config(ipv4_address=lab.depot_ip)
     made = client.api.create_container(
         image,
         name=_name(lab),
@@ -123,7 +122,7 @@ def _create(client: "docker.DockerClient", lab: Lab, image: str) -> "Container":
             network_mode=network,
             restart_policy={"Name": "unless-stopped"},
         ),
-        networking_config=client.api.create_networking_config({network: endpoint}),
+        networking_config=networks.attach(client, network, lab.depot_ip),
     )
     return client.containers.get(made["Id"])
 

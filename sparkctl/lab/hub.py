@@ -23,6 +23,7 @@ LARGE = (".safetensors", ".bin", ".gguf")
 CHUNK = 64 << 10
 _REPO = r"/(?P<repo>[\w.-]+/[\w.-]+)"
 _MODEL = re.compile(rf"/api/models{_REPO}(?:/revision/(?P<revision>[\w.-]+))?")
+_TREE = re.compile(rf"/api/models{_REPO}/tree/(?P<revision>[\w.-]+)")
 _FILE = re.compile(rf"{_REPO}/resolve/(?P<revision>[\w.-]+)/(?P<file>.+)")
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 
@@ -56,6 +57,11 @@ class RepoFile:
         """The entry under `siblings`, as `?blobs=true` asks for it."""
         large = {"lfs": {"sha256": self.sha256, "size": self.size, "pointerSize": 134}} if self.sha256 else {}
         return {"rfilename": self.name, "size": self.size, "blobId": self.blob_id, **large}
+
+    def list(self) -> dict[str, Any]:
+        """The entry of /tree."""
+        large = {"lfs": {"oid": self.sha256, "size": self.size, "pointerSize": 134}} if self.sha256 else {}
+        return {"type": "file", "path": self.name, "size": self.size, "oid": self.blob_id, **large}
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,9 @@ class Handler(BaseHTTPRequestHandler):
             if match := _MODEL.fullmatch(path):
                 repo = self.store.find(match["repo"], match["revision"] or "main", self._token())
                 self._send_json(HTTPStatus.OK, self.store.describe(repo), {}, body=body)
+            elif match := _TREE.fullmatch(path):
+                repo = self.store.find(match["repo"], match["revision"], self._token())
+                self._send_json(HTTPStatus.OK, [file.list() for file in repo.files], {}, body=body)
             elif match := _FILE.fullmatch(path):
                 repo = self.store.find(match["repo"], match["revision"], self._token())
                 self._send_file(repo, match["file"], body=body)

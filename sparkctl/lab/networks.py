@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sparkctl.errors import SparkctlError
 from sparkctl.lab.spec import FABRIC_MTU, LABEL, OCTETS, Lab
@@ -10,6 +10,7 @@ from sparkctl.lab.spec import FABRIC_MTU, LABEL, OCTETS, Lab
 if TYPE_CHECKING:
     import docker
     from docker.models.networks import Network
+    from docker.types import EndpointConfig, NetworkingConfig
 
 MANAGEMENT, FABRIC = "mgmt", "fabric"
 
@@ -32,6 +33,14 @@ def remove(client: "docker.DockerClient", lab: Lab) -> None:
     """Remove both networks; nothing may be attached to them any more."""
     for network in find(client, lab):
         network.remove()
+
+
+def attach(client: "docker.DockerClient", network: str, address: str) -> "NetworkingConfig":
+    """The argument of `create_container` that gives it that address on that network."""
+    from docker.types import NetworkingConfig
+
+    endpoint = client.api.create_endpoint_config(ipv4_address=address)
+    return NetworkingConfig(cast("EndpointConfig", {network: endpoint}))
 
 
 def free_octet(client: "docker.DockerClient", reserved: Iterable[int]) -> int:

@@ -8,10 +8,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Event:
-    """`seconds` is None where `what` begins (or is all there is to say), else how long it took."""
+    """A remark, or with `begins` the start of something that takes time, or with `seconds` the end of it."""
 
     what: str
+    begins: bool = False
     seconds: float | None = None
+
+    def __str__(self) -> str:
+        if self.seconds is not None:
+            return f"{self.what}: done in {self.seconds:.1f} s"
+        return f"{self.what} ..." if self.begins else self.what
 
 
 Report = Callable[[Event], None]
@@ -20,7 +26,7 @@ Report = Callable[[Event], None]
 @contextmanager
 def stage(report: Report, what: str) -> Iterator[None]:
     """Report `what` as begun, and its seconds once the block has ended well."""
-    report(Event(what))
+    report(Event(what, begins=True))
     start = time.monotonic()
     yield
-    report(Event(what, time.monotonic() - start))
+    report(Event(what, seconds=time.monotonic() - start))
