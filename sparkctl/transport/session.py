@@ -90,3 +90,32 @@ class Session(Prober, Protocol):
     def close(self) -> None:
         """End the connection."""
         ...
+
+
+class Hold(Protocol):
+    """A script that stays on a node until it is released, or its connection ends."""
+
+    @property
+    def first_line(self) -> str:
+        """What the script printed when it was ready."""
+        ...
+
+    def alive(self) -> bool:
+        """Whether the script still runs, as far as the connection tells."""
+        ...
+
+    def release(self) -> None:
+        """End the script, and wait until it has ended."""
+        ...
+
+
+class HoldingSession(Session, Protocol):
+    """A session that can keep a script running on the side."""
+
+    def hold(self, text: str, *, timeout: float = 30.0) -> Hold:
+        """Start a bash script and return with the first line that it prints.
+
+        Laptop and node hear from each other all the time: a node that loses the laptop for 90 s ends the script.
+        Raises CommandFailed (it ended, or printed nothing within `timeout` seconds), ConnectionLost.
+        """
+        ...

@@ -15,11 +15,12 @@ from sparkctl.topology import Cluster, Node
 from sparkctl.transport import login
 from sparkctl.transport.exec import Capture, NoAnswer, OutOfTime, execute
 from sparkctl.transport.failures import command_failed, shorten, shorten_script
+from sparkctl.transport.hold import ChannelHold
 from sparkctl.transport.hostkeys import Ask, KnownHosts
 from sparkctl.transport.keys import Unlock
-from sparkctl.transport.session import Result
+from sparkctl.transport.session import Hold, Result
 from sparkctl.transport.tunnel import forwarded
-from sparkctl.transport.wrapper import Job, wrap_argv, wrap_script, wrap_write
+from sparkctl.transport.wrapper import Job, wrap_argv, wrap_hold, wrap_script, wrap_write
 
 if TYPE_CHECKING:
     import docker
@@ -137,6 +138,19 @@ class SshSession:
     def forward(self, host: str, port: int) -> AbstractContextManager[int]:
         """A port on the laptop's loopback that leads to `host:port` as the node sees it."""
         return forwarded(self._transport, host, port)
+
+    def hold(self, text: str, *, timeout: float = 30.0) -> Hold:
+        """Start a bash script that stays; see `transport.session.HoldingSession.hold`."""
+        channel, capture = self.open_channel(), Capture()
+        try:
+            return ChannelHold(channel, wrap_hold(text), capture, timeout)
+        except (OutOfTime, NoAnswer, paramiko.SSHException, OSError, EOFError) as error:
+            channel.close()
+            if isinstance(error, OutOfTime):
+                raise self._failed(shorten_script(text), f"said nothing within {timeout:g} s", capture) from error
+            if capture.rc < 0:
+                raise self._lost() from error
+            raise self._failed(shorten_script(text), f"ended with status {capture.rc}", capture) from error
 
     def reconnect(self) -> None:
         """Open the connection anew, so that a new group membership counts."""

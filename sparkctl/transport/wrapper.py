@@ -19,6 +19,9 @@ MARK = b"\x01sparkctl\x02\n"
 GRACE_SECONDS = 5
 """Between TERM and KILL."""
 
+SILENCE_SECONDS = 90
+"""After how long without a sign of life a held script ends: TCP alone takes two hours to notice a laptop gone dark."""
+
 _WRAPPER = r"""
 printf '\001sparkctl\002\n'
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -30,7 +33,7 @@ c=$C_PID
 exec 5>&"${C[1]}" 4>&- 6>&- {C[0]}<&- {C[1]}>&-
 ( LC_ALL=C
 @FEED@
-read -rN1 _ && exec 5>&- && while read -rN65536 _; do :; done
+read -rN1 _ && exec 5>&- && while @LISTEN@; do :; done
 kill -TERM -- -$c
 sleep @GRACE@
 kill -KILL -- -$c ) >/dev/null &
@@ -88,11 +91,17 @@ def wrap_write(path: str, content: bytes, mode: int, *, sudo: bool = False) -> J
     return wrap_script(head + _WRITE, content, sudo=sudo)
 
 
-def _job(body: str, stdin: bytes, sudo: bool) -> Job:
+def wrap_hold(text: str) -> Job:
+    """A job that runs a bash script for as long as a newline arrives at least every SILENCE_SECONDS."""
+    return _job(f"eval {shlex.quote(text)}", b"", False, listen=f"read -rN1 -t{SILENCE_SECONDS} _")
+
+
+def _job(body: str, stdin: bytes, sudo: bool, listen: str = "read -rN65536 _") -> Job:
     if "\0" in body:
         raise ValueError("a command cannot hold a NUL character")
     feed = f"head -c{len(stdin)} >&5" if stdin else ""
-    text = _WRAPPER.replace("@FEED@", feed).replace("@GRACE@", str(GRACE_SECONDS)).replace("@BODY@", body)
+    text = _WRAPPER.replace("@FEED@", feed).replace("@LISTEN@", listen).replace("@GRACE@", str(GRACE_SECONDS))
+    text = text.replace("@BODY@", body)
     program = text.encode("utf-8", "surrogateescape")
     read = f'LC_ALL=C IFS= read -rN{len(program)} w && eval "$w"'
     prefix = "sudo -n " if sudo else "exec "
