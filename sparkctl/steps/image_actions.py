@@ -1,6 +1,7 @@
 """The actions that bring, carry, look into and remove engine images."""
 
 import re
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +10,7 @@ from sparkctl.core.actions import Run, Script
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.image import brought_file, looks_file
 from sparkctl.runtimes.containers import docker_errors
+from sparkctl.steps.ssh_trust import ssh_command
 from sparkctl.topology import Cluster, Node
 from sparkctl.transport.session import Session
 
@@ -89,13 +91,11 @@ class Carry:
 
     def _script(self) -> str:
         """`dd` counts the bytes; its lines come back as the command's output."""
-        state = self.cluster.state_dir(self.cluster.head)
-        ssh = f"ssh -F none -i {state}/id_ed25519 -o BatchMode=yes -o UserKnownHostsFile={state}/known_hosts"
-        target = f"-p {self.worker.port} {self.worker.user}@{self.worker.data_ip}"
+        ssh = shlex.join(ssh_command(self.cluster, self.worker))
         return (
             "set -euo pipefail\nexec 3>&1\n"
             f"docker save {self.reference} | dd bs=1M status=progress 2> >(stdbuf -oL tr '\\r' '\\n' >&3) | "
-            f"{ssh} {target} docker load >&2\n"
+            f"{ssh} docker load >&2\n"
         )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -15,6 +15,7 @@ from sparkctl.facts.engine import ray_peers_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.runtimes.containers import container_name, docker_errors
 from sparkctl.topology import Cluster, Node
+from sparkctl.transport.session import Session
 
 ASK_NODES = (
     "import json, ray; ray.init(address='auto', logging_level='ERROR', log_to_driver=False); "
@@ -81,7 +82,7 @@ class AwaitJoin:
     def perform(self, context: Context) -> None:
         wanted = {node.data_ip: node for node in self.cluster.nodes}
         deadline = time.monotonic() + self.seconds
-        while missing := wanted.keys() - joined_gpus(self.cluster, context).keys():
+        while missing := wanted.keys() - joined_gpus(self.cluster, context.peers).keys():
             context.report(Progress(self.summary, len(wanted) - len(missing), len(wanted)))
             absent = [wanted[address] for address in sorted(missing)]
             dead = [node for node in absent if not _running(self.cluster, context, node)]
@@ -108,10 +109,10 @@ def member(cluster: Cluster, node: Node) -> str:
     return "ray-head" if node == cluster.head else "ray-worker"
 
 
-def joined_gpus(cluster: Cluster, context: Context) -> dict[str, float]:
+def joined_gpus(cluster: Cluster, sessions: Mapping[str, Session]) -> dict[str, float]:
     """GPUs by address of every living node that has one; empty while Ray does not answer."""
     with docker_errors(cluster.head.name, "ask Ray for its nodes"):
-        head = context.peers[cluster.head.name].docker.containers.get(container_name(cluster, "ray-head"))
+        head = sessions[cluster.head.name].docker.containers.get(container_name(cluster, "ray-head"))
         status, output = cast("tuple[int, bytes]", head.exec_run(["python3", "-c", ASK_NODES]))
     try:
         rows = json.loads(output.splitlines()[-1]) if status == 0 else []

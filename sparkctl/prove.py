@@ -1,0 +1,141 @@
+"""Proofs that a cluster does its work, seen with a client's eyes: each looks, none changes anything."""
+
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sparkctl.errors import CommandFailed, SparkctlError
+from sparkctl.runtimes.containers import container_name, docker_errors
+from sparkctl.stacks.serving import Endpoint, endpoint, key_path
+from sparkctl.steps.ray import joined_gpus
+from sparkctl.transport.session import Session
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+
+    from sparkctl.config.load import Config
+
+Shown = tuple[bool, str, str]
+"""Passed, what was seen, and the fix where it was not."""
+
+Look = Callable[[], Shown]
+
+PROMPT = "Say hello to two Sparks."
+TOKENS = 24
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One thing that was tried: what it showed, and the seconds that it took."""
+
+    name: str
+    passed: bool
+    shows: str
+    seconds: float
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A streamed answer; `first` is the time to its first token in seconds, `tokens` how many came."""
+
+    text: str
+    tokens: int
+    first: float
+
+
+def prove(config: "Config", sessions: Mapping[str, Session], api_key: str, prompt: str = PROMPT) -> list[Proof]:
+    """All proofs in the order in which a failure of one explains the next."""
+    head, port = config.cluster.head, config.profile.ports.api
+    proofs = [_timed("ray", lambda: _ray(config, sessions))] if _uses_ray(config, sessions) else []
+    with sessions[head.name].forward(config.cluster.api_ip, port) as local:
+        url = f"http://127.0.0.1:{local}/v1"
+        proofs.append(_timed("key", lambda: _refuses(url)))
+        proofs.append(_timed("token", lambda: _token(url, api_key, endpoint(config), prompt)))
+    return [*proofs, _timed("reach", lambda: _reach(config.cluster.api_ip, port))]
+
+
+def read_key(config: "Config", sessions: Mapping[str, Session]) -> str:
+    """The API key, from the head: the only place where a generated one lies. Raises CommandFailed."""
+    head = config.cluster.head.name
+    result = sessions[head].run(("cat", key_path(config)), check=False)
+    if result.rc != 0:
+        raise CommandFailed("there is no API key on the head", where=head, fix="deploy first: sparkctl up")
+    return result.stdout.strip()
+
+
+def stream(client: "OpenAI", model: str, prompt: str) -> Reply:
+    """Ask for a chat answer token by token."""
+    began, first = time.monotonic(), 0.0
+    pieces: list[str] = []
+    with client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": prompt}],
+        max_tokens=TOKENS,
+        temperature=0,
+        stream=True,
+    ) as answer:
+        for chunk in answer:
+            if chunk.choices and (piece := chunk.choices[0].delta.content):
+                first = first or time.monotonic() - began
+                pieces.append(piece)
+    return Reply("".join(pieces), len(pieces), first)
+
+
+def _timed(name: str, look: Look) -> Proof:
+    began = time.monotonic()
+    try:
+        passed, shows, fix = look()
+    except SparkctlError as error:
+        passed, shows, fix = False, error.what, error.fix
+    return Proof(name, passed, shows, time.monotonic() - began, "" if passed else fix)
+
+
+def _uses_ray(config: "Config", sessions: Mapping[str, Session]) -> bool:
+    """True where the head runs a Ray container of this cluster."""
+    head = config.cluster.head.name
+    with docker_errors(head, "list containers"):
+        names = [container.name for container in sessions[head].docker.containers.list()]
+    return container_name(config.cluster, "ray-head") in names
+
+
+def _ray(config: "Config", sessions: Mapping[str, Session]) -> Shown:
+    gpus = joined_gpus(config.cluster, sessions)
+    missing = [node.name for node in config.cluster.nodes if node.data_ip not in gpus]
+    shows = f"{len(gpus)} nodes, {sum(gpus.values()):.0f} GPUs"
+    return not missing, shows + (f"; missing: {', '.join(missing)}" if missing else ""), "sparkctl up"
+
+
+def _refuses(url: str) -> Shown:
+    """A client without the key must be turned away."""
+    try:
+        status = urllib.request.urlopen(f"{url}/models", timeout=10).status  # noqa: S310 - our own tunnel
+    except urllib.error.HTTPError as refusal:
+        status = refusal.code
+    except OSError as error:
+        return False, f"the API does not answer: {error}", "sparkctl status"
+    return status == 401, f"without the key: {status}", "the API is open to everybody: sparkctl up"
+
+
+def _token(url: str, api_key: str, target: Endpoint, prompt: str) -> Shown:
+    from openai import OpenAI, OpenAIError
+
+    try:
+        reply = stream(OpenAI(base_url=url, api_key=api_key, timeout=120, max_retries=0), target.model, prompt)
+    except OpenAIError as error:
+        return False, f"{target.model} does not answer: {error}", "sparkctl logs vllm"
+    shows = f"{reply.tokens} tokens, the first after {reply.first * 1000:.0f} ms: {reply.text.strip()!r}"
+    return reply.tokens > 0, shows, "sparkctl logs vllm"
+
+
+def _reach(address: str, port: int) -> Shown:
+    """Whether this laptop reaches the endpoint itself; clients elsewhere may, even where it does not."""
+    try:
+        socket.create_connection((address, port), timeout=3).close()
+    except OSError as error:
+        return True, f"this laptop does not reach {address}:{port} itself ({error}); sparkctl went through SSH", ""
+    return True, f"this laptop reaches {address}:{port}", ""

@@ -1,0 +1,225 @@
+"""The serving stack: one model on all nodes of the cluster, as steps from the host up to the first token."""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sparkctl.core.service import Service
+from sparkctl.core.step import Step, step_id
+from sparkctl.engines import vllm
+from sparkctl.engines.engine import Backend, Ports, ServeSpec
+from sparkctl.facts.model import folder_name
+from sparkctl.runtimes.docker import ContainerStep
+from sparkctl.steps import fabric, host, host_docker, host_ports, host_state, packages, ssh_trust
+from sparkctl.steps.choice import ByImage
+from sparkctl.steps.host import HostWish
+from sparkctl.steps.host_ports import PortWish
+from sparkctl.steps.image import CarryStep, LookStep, PullStep
+from sparkctl.steps.image_actions import Login
+from sparkctl.steps.model import ModelSource, ModelStep
+from sparkctl.steps.ray import JoinStep
+from sparkctl.steps.secret import SecretStep, secret_path
+from sparkctl.steps.serving import ServingStep
+
+if TYPE_CHECKING:
+    from sparkctl.config.load import Config
+
+PUBLIC_HUB = "https://huggingface.co"
+HF_TOKEN = "hf-token"  # noqa: S105 - the name of a file
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What a client needs: the base URL ends in /v1."""
+
+    url: str
+    model: str
+
+
+def endpoint(config: "Config") -> Endpoint:
+    """Where the served model answers."""
+    return Endpoint(f"http://{config.cluster.api_ip}:{config.profile.ports.api}/v1", served_name(config))
+
+
+def served_name(config: "Config") -> str:
+    """The name that clients ask for."""
+    return config.profile.model.served_name or config.profile.model.id
+
+
+def key_path(config: "Config") -> str:
+    """Where the API key lies on the head."""
+    return secret_path(config.cluster, config.cluster.head, vllm.API_KEY)
+
+
+def steps(config: "Config") -> tuple[Step, ...]:
+    """Every step of the deployment; without its component, the ground alone."""
+    ground = (*_hosts(config), *_secrets(config), *_store(config))
+    if "vllm" not in config.profile.components:
+        return ground
+    return (*ground, *_image(config), _model(config), *_copies(config), *_workload(config))
+
+
+def serve_spec(config: "Config", backend: Backend) -> ServeSpec:
+    """What the engine is asked for."""
+    cluster, engine, model = config.cluster, config.profile.engine, config.profile.model
+    wished = engine.tensor_parallel
+    return ServeSpec(
+        image=config.profile.image.ref,
+        model=model.id,
+        served_name=served_name(config),
+        revision="" if model.revision == "main" else model.revision,
+        tensor_parallel=len(cluster.nodes) if wished == "nodes" else wished,
+        max_model_len=engine.max_model_len,
+        gpu_memory_utilization=engine.gpu_memory_utilization,
+        backend=backend,
+        hf_cache=_caches(config),
+        ports=Ports(**config.profile.ports.model_dump()),
+        max_num_seqs=engine.max_num_seqs,
+        dtype=engine.dtype or "",
+        load_format=engine.load_format or "",
+        trust_remote_code=engine.trust_remote_code,
+        expert_parallel=engine.expert_parallel,
+        shm_bytes=int(engine.shm_gib * 2**30),
+        extra_args=(*engine.extra_args, *shlex.split(config.settings.extra_args or "")),
+        env=tuple(engine.env.items()),
+        stop_seconds=int(config.profile.timeouts.drain_s),
+    )
+
+
+def _caches(config: "Config") -> dict[str, str]:
+    return {node.name: config.settings.hf_cache_at(node.home) for node in config.cluster.nodes}
+
+
+def _hosts(config: "Config") -> Iterable[Step]:
+    cluster, profile = config.cluster, config.profile
+    wishes = {name: _host_wish(config, cache) for name, cache in _caches(config).items()}
+    return (
+        *host.steps(cluster, wishes),
+        *host_docker.steps(cluster),
+        *host_state.steps(cluster),
+        *packages.steps(cluster, store=profile.store.kind, allowed=profile.host.install_packages),
+        *host_ports.steps(cluster, _ports(config)),
+        *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit),
+        *ssh_trust.steps(cluster),
+    )
+
+
+def _host_wish(config: "Config", cache: str) -> HostWish:
+    wish, weights = config.profile.host, config.profile.engine.weights_gib or 0.0
+    return HostWish(
+        architecture="" if wish.architecture == "any" else wish.architecture,
+        gpu=wish.gpu,
+        disk_gib=wish.min_disk_gib,
+        disk_path=cache,
+        model_path=f"{cache}/hub/{folder_name(config.profile.model.id)}",
+        memory_gib=wish.reserve_gib + weights / len(config.cluster.nodes),
+        skew_s=wish.max_clock_skew_s,
+    )
+
+
+def _ports(config: "Config") -> list[PortWish]:
+    return [
+        PortWish(service.node, address, port, service.name)
+        for backend in _backends(config)
+        for service in vllm.services(serve_spec(config, backend), config.cluster, key_path(config))
+        for address, port in service.ports
+    ]
+
+
+def _backends(config: "Config") -> tuple[Backend, ...]:
+    """The backends that may come to run: both, while only the image can tell."""
+    if not config.cluster.workers:
+        return (Backend.MP,)
+    name = config.profile.engine.backend
+    return (Backend.RAY, Backend.MP) if name == "auto" else (Backend(name),)
+
+
+def _secrets(config: "Config") -> Iterable[Step]:
+    head, settings = config.cluster.head, config.settings
+    yield SecretStep(config.cluster, head, vllm.API_KEY, settings.vllm_api_key.get_secret_value())
+    if token := settings.hf_token.get_secret_value():
+        yield SecretStep(config.cluster, head, HF_TOKEN, token)
+
+
+def _image(config: "Config") -> Iterable[Step]:
+    cluster, reference = config.cluster, config.profile.image.ref
+    yield PullStep(cluster, reference, _login(config))
+    yield LookStep(cluster, reference, needs_ray=_backends(config) == (Backend.RAY,))
+    for worker in cluster.workers:
+        yield CarryStep(cluster, worker, reference)
+
+
+def _login(config: "Config") -> Login | None:
+    settings = config.settings
+    password = settings.registry_password.get_secret_value() or settings.ngc_api_key.get_secret_value()
+    user = settings.registry_user or config.profile.image.registry_user
+    return Login(user, password) if user and password else None
+
+
+def _model(config: "Config") -> ModelStep:
+    cluster, model, settings = config.cluster, config.profile.model, config.settings
+    source = ModelSource(
+        model=model.id,
+        revision=model.revision,
+        endpoint=settings.hf_endpoint or PUBLIC_HUB,
+        hf_cache=_caches(config)[cluster.head.name],
+        allow=model.allow or ("*",),
+    )
+    token = (step_id(f"secret-{HF_TOKEN}", cluster.head.name),) if settings.hf_token.get_secret_value() else ()
+    return ModelStep(cluster, source, secret_path(cluster, cluster.head, HF_TOKEN), extra_needs=token)
+
+
+def _workload(config: "Config") -> Iterable[Step]:
+    made = {backend: _engine(config, backend) for backend in _backends(config)}
+    if len(made) == 1:
+        return next(iter(made.values()))
+    ray, mp = ({(s.name, s.node): s for s in made[backend]} for backend in (Backend.RAY, Backend.MP))
+    reference = config.profile.image.ref
+    return tuple(ByImage(config.cluster, reference, ray.get(key), mp.get(key)) for key in {**ray, **mp})
+
+
+def _engine(config: "Config", backend: Backend) -> tuple[Step, ...]:
+    cluster, path = config.cluster, key_path(config)
+    services = tuple(_rooted(config, s) for s in vllm.services(serve_spec(config, backend), cluster, path))
+    timeouts, port = config.profile.timeouts, config.profile.ports
+    serving = ServingStep(cluster, services, port.api, served_name(config), path, timeouts.ready_s)
+    if backend is Backend.MP:
+        return (ContainerStep("vllm", cluster, services), serving)
+    head, *workers, api = services
+    join = JoinStep(cluster, port.ray, timeouts.join_s)
+    return (
+        ContainerStep("ray-head", cluster, (head,)),
+        *(ContainerStep("ray-worker", cluster, (worker,), below=(head,)) for worker in workers),
+        join,
+        ContainerStep("vllm", cluster, (api,), below=(head, *workers)),
+        serving,
+    )
+
+
+def _rooted(config: "Config", service: Service) -> Service:
+    """A service with the steps that must hold before its container starts."""
+    cluster, node = config.cluster, service.node
+    names = ["docker", "state", "ports", "image", *(["fabric"] if cluster.workers else [])]
+    needs = [step_id(name, node) for name in names]
+    needs.append(step_id("image-check", cluster.head.name))
+    if service.name.startswith("vllm"):
+        needs += _loaded(config)
+    if service.secrets:
+        needs.append(step_id(f"secret-{vllm.API_KEY}", node))
+    if service.joins:
+        needs.append(step_id("ray-join", node))
+    return replace(service, needs=tuple(needs))
+
+
+def _store(config: "Config") -> Iterable[Step]:
+    return ()
+
+
+def _copies(config: "Config") -> Iterable[Step]:
+    return ()
+
+
+def _loaded(config: "Config") -> list[str]:
+    """The steps after which every node can read the model."""
+    return [step_id("model", config.cluster.head.name)]
