@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sparkctl.core.step import Step
     from sparkctl.facts.probe import Want
     from sparkctl.report.screen import Screen
-    from sparkctl.transport.session import Session
+    from sparkctl.topology import Node
+    from sparkctl.transport.ssh import SshSession
 
 P = ParamSpec("P")
 
@@ -101,22 +102,52 @@ def load_config(options: Options) -> "Config":
     """The checked configuration that the options name. Raises ConfigError."""
     from sparkctl.config.load import load
 
-    return load(profile=options.profile, env_file=options.env_file, overrides=options.set_values)
+    return load(options.profile, env_file=options.env_file, flags=flags_of(options.set_values))
+
+
+def flags_of(words: Sequence[str]) -> dict[str, str]:
+    """The values of `--set`, by name. Raises ConfigError; a word without a name is not shown, it may be a secret."""
+    from sparkctl.errors import ConfigError, Problem
+
+    if not all(word.partition("=")[0].isidentifier() and "=" in word for word in words):
+        raise ConfigError((Problem("flag", "--set", "no NAME=VALUE", "such as --set VLLM_PORT=8001"),))
+    return dict(word.split("=", 1) for word in words)
 
 
 @contextmanager
-def open_sessions(config: "Config", options: Options) -> "Iterator[Mapping[str, Session]]":
+def open_sessions(config: "Config", options: Options) -> "Iterator[Mapping[str, SshSession]]":
     """A session to every node. Raises UnreachableError, HostKeyError, LoginError."""
     from sparkctl.transport.ssh import open_all
 
-    sessions = open_all(
-        config.cluster, accept_new=options.accept_new_host_keys, ask=ask_host_key(), unlock=ask_passphrase()
-    )
+    sessions = open_all(config.cluster, **manners(config, options))
     try:
         yield sessions
     finally:
         for session in sessions.values():
             session.close()
+
+
+@contextmanager
+def open_session(config: "Config", node: "Node", options: Options) -> "Iterator[SshSession]":
+    """A session to one node. Raises UnreachableError, HostKeyError, LoginError."""
+    from sparkctl.transport.ssh import SshSession
+
+    session = SshSession(node, **manners(config, options))
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def manners(config: "Config", options: Options) -> dict[str, Any]:
+    """How connections are opened: whose host keys count, and who answers questions."""
+    known_hosts = config.settings.ssh_known_hosts_file
+    return {  # keywords of SshSession and of open_all
+        "known_hosts": Path(known_hosts).expanduser() if known_hosts else None,
+        "accept_new": options.accept_new_host_keys,
+        "ask": ask_host_key(),
+        "unlock": ask_passphrase(),
+    }
 
 
 def ask_host_key() -> Callable[[str, str], bool] | None:

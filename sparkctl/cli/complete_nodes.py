@@ -1,5 +1,59 @@
 """Names for shell completion, read cheaply: no configuration is checked, no node is asked."""
 
+import os
+import re
+from pathlib import Path
+
+import typer
+
+LAYERS = ("host", "storage", "image", "model", "workload")
+COMPONENTS = ("ray-head", "ray-worker", "vllm")
+"""Services of the engines; a test holds this to what the engines make."""
+
+HEAD, WORKER, WORKERS = "HEAD_NODE_NAME", "WORKER_NODE_NAME", "WORKER_NODE_NAMES"
+ONE_IP, ALL_IPS = "WORKER_NODE_IP", "WORKER_IPS"
+
+
+def complete_nodes(ctx: typer.Context) -> list[str]:
+    """Node names as the configuration will name them, head first."""
+    values = _values(ctx)
+    head, single = values.get(HEAD) or "spark-1", values.get(WORKER) or "spark-2"
+    count = len(_words(values.get(ALL_IPS, ""))) or int(bool(values.get(ONE_IP)))
+    named = _words(values.get(WORKERS, "")) or [single][: int(count == 1)]
+    return [head, *named, *(f"spark-{rank + 2}" for rank in range(len(named), count))]
+
 
 def complete_profiles() -> list[str]:
-    return []
+    """Shipped profiles."""
+    from sparkctl import data
+
+    return sorted(path.stem for path in data.path("profiles").glob("*.yaml"))
+
+
+def complete_components() -> list[str]:
+    """Services that have containers."""
+    return list(COMPONENTS)
+
+
+def complete_layers() -> list[str]:
+    """Layers of steps, from the ground up."""
+    return list(LAYERS)
+
+
+def _values(ctx: typer.Context) -> dict[str, str]:
+    """What the env files and the environment say about nodes; nothing where they cannot be read."""
+    from sparkctl.config.layers import merge
+    from sparkctl.errors import SparkctlError
+
+    names = frozenset((HEAD, WORKER, WORKERS, ONE_IP, ALL_IPS))
+    chosen, lab = ctx.params.get("env_file"), ctx.params.get("profile") == "lab"
+    env_file = Path(chosen) if chosen else None
+    try:
+        layers = merge(names, names, lab=lab, env_file=env_file, flags={}, environ=os.environ, cwd=Path.cwd())
+    except SparkctlError:
+        return {}
+    return {name: raw.text for name, raw in layers.values.items()}
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in re.split(r"[,\s]+", text) if word]

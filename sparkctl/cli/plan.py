@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.common import Options, load_config, new_app, open_sessions, wants_of, with_options
+from sparkctl.cli.complete_nodes import complete_layers
 
 if TYPE_CHECKING:
+    from sparkctl.config.load import Config
     from sparkctl.core.plan import Plan
     from sparkctl.core.step import Step
     from sparkctl.report.screen import Screen
@@ -15,7 +17,13 @@ if TYPE_CHECKING:
 app = new_app()
 
 UntilOption = Annotated[
-    str, typer.Option("--until", metavar="LAYER", help="Stop after host, storage, image, model or workload.")
+    str,
+    typer.Option(
+        "--until",
+        metavar="LAYER",
+        help="Stop after host, storage, image, model or workload.",
+        autocompletion=complete_layers,
+    ),
 ]
 
 
@@ -46,7 +54,7 @@ def show_dry_run(options: Options, until: str) -> "Plan":
     todo = within(steps(config), until)
     with open_sessions(config, options) as sessions:
         made = make_plan(todo, gather(sessions, wants_of(todo)))
-    show_plan(screen, config.cluster.name, made)
+    show_plan(screen, config, made)
     screen.finish()
     return made
 
@@ -63,10 +71,12 @@ def within(steps: "Sequence[Step]", until: str) -> "list[Step]":
     return [step for step in steps if step.layer in wanted]
 
 
-def show_plan(screen: "Screen", cluster: str, made: "Plan") -> None:
-    """Show a plan, or put it into the document."""
+def show_plan(screen: "Screen", config: "Config", made: "Plan") -> None:
+    """Show a plan and what is to be said about the configuration, or put both into the document."""
     from sparkctl.report import plan_view
     from sparkctl.report.data import plan_data
+    from sparkctl.report.page import Line
 
-    screen.put(cluster=cluster, **plan_data(made))
+    screen.put(cluster=config.cluster.name, notes=list(config.notes), **plan_data(made))
+    screen.show([Line(note, "dim", 0, (("note: ", "dim"),)) for note in config.notes])
     screen.show(plan_view.show_plan(made, screen.glyphs, verbose=screen.verbose))

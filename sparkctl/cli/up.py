@@ -46,7 +46,7 @@ def up(
     name, todo = config.cluster.name, within(steps(config), until)
     with open_sessions(config, options) as sessions, held(sessions[config.cluster.head.name], name, "up"):
         made = make_plan(todo, gather(sessions, wants_of(todo)))
-        show_plan(screen, name, made)
+        show_plan(screen, config, made)
         if made.blocked:
             return screen.fail(blocked_error(made))
         if made.clean:
@@ -96,10 +96,10 @@ def finish(screen: "Screen", config: "Config", result: str) -> int:
     """Say how it ended, where the model answers, and what to try next."""
     from sparkctl.stacks.serving import endpoint
 
-    url = endpoint(config)
-    screen.put(result=result, endpoint=url)
+    place = endpoint(config)
+    screen.put(result=result, endpoint=place.url, model=place.model)
     screen.tell(result, "bold green")
-    screen.tell(f"endpoint: {url}")
+    screen.tell(f"{place.model} answers at {place.url}")
     screen.tell("next: sparkctl test")
     screen.finish()
     return 0

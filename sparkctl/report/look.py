@@ -1,6 +1,7 @@
 """What the reader's terminal can show, and the marks that are drawn on it."""
 
 import os
+import re
 import shutil
 import unicodedata
 from collections.abc import Mapping
@@ -9,6 +10,9 @@ from typing import TextIO
 
 CONTROL_CATEGORIES = ("Cc", "Cf", "Cs")
 """Unicode categories that can move a cursor, reverse text or break an encoder: a node's words must not."""
+
+ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+"""Control sequences of ECMA-48: CSI, OSC and the two-byte ones; dropped whole, colours of a log included."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ def look_at(stream: TextIO, *, no_color: bool = False, environ: Mapping[str, str
 
 def clean(text: str) -> str:
     """Text without anything that could steer a terminal; line ends stay, tabs become spaces."""
+    text = ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
     kept = (c if c == "\n" or unicodedata.category(c) not in CONTROL_CATEGORIES else "" for c in text.expandtabs(4))
     return "".join(kept)
 

@@ -1,10 +1,13 @@
 """A page: lines with a hanging indent, folded at the width of the terminal and coloured where it can."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from sparkctl.report.look import Look, clean, look_at
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 NARROWEST = 24
 """Columns that a text must be left with; where its heads leave less, it starts on a line of its own."""
@@ -44,13 +47,15 @@ class Page:
     def write(self, lines: Sequence[Line]) -> None:
         """Write lines in order."""
         for line in lines:
-            self._write(line)
+            for row in self.rows(line):
+                self.console.print(row)
 
     def say(self, text: str = "", style: str = "", indent: int = 0) -> None:
         """Write one plain line."""
-        self._write(Line(text, style, indent))
+        self.write([Line(text, style, indent)])
 
-    def _write(self, line: Line) -> None:
+    def rows(self, line: Line) -> "Iterator[Text]":
+        """The rows of the terminal that a line takes."""
         from rich.text import Text
 
         prefix = Text(" " * line.indent)
@@ -58,14 +63,15 @@ class Page:
             prefix.append(clean(head), style)
         left = prefix.cell_len
         if line.heads and self.look.width and self.look.width - left < NARROWEST:
-            self.console.print(_stripped(prefix))
+            yield _stripped(prefix)
             prefix, left = Text(" " * (line.indent + 4)), line.indent + 4
         body = Text(clean(line.text), line.style)
-        rows = body.wrap(self.console, max(self.look.width - left, NARROWEST)) if self.look.width else body.split()
-        for number, row in enumerate(rows or [Text()]):
-            self.console.print(_stripped((prefix if not number else Text(" " * left)) + row))
+        width = max(self.look.width - left, NARROWEST)
+        folded = body.wrap(self.console, width) if self.look.width else body.split()
+        for number, row in enumerate(folded or [Text()]):
+            yield _stripped((Text(" " * left) if number else prefix) + row)
 
 
-def _stripped(text: "Text") -> "Text":  # type: ignore[name-defined]  # noqa: F821
+def _stripped(text: "Text") -> "Text":
     text.rstrip()
     return text

@@ -1,0 +1,70 @@
+"""ssh: a shell on a node, by OpenSSH, reached just as sparkctl reaches it."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparkctl.cli.common import Options, load_config, new_app, with_options
+from sparkctl.cli.complete_nodes import complete_nodes
+
+if TYPE_CHECKING:
+    from sparkctl.config.load import Config
+    from sparkctl.topology import Node
+
+app = new_app()
+
+
+@app.command(context_settings={"allow_interspersed_args": False})
+@with_options
+def ssh(
+    options: Options,
+    node: Annotated[
+        str, typer.Argument(metavar="[NODE]", help="Default: head.", autocompletion=complete_nodes)
+    ] = "head",
+    command: Annotated[list[str] | None, typer.Argument(help="Run this instead of a shell.")] = None,
+) -> int:
+    """Open a shell on a node, or run a command there: sparkctl ssh spark-2 -- nvidia-smi -L."""
+    from sparkctl.errors import SparkctlError
+
+    config = load_config(options)
+    argv = ssh_argv(config, find_node(config, node), command or (), accept_new=options.accept_new_host_keys)
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606 - ssh takes over this process, terminal and exit status
+    except FileNotFoundError as error:
+        raise SparkctlError("there is no ssh on this machine", fix="install the OpenSSH client") from error
+
+
+def ssh_argv(config: "Config", node: "Node", command: Sequence[str], *, accept_new: bool = False) -> list[str]:
+    """OpenSSH's arguments for a node; port 22 is left to the SSH configuration, as in `transport.login`.
+
+    The words of a command are quoted, so that the node sees the same words.
+    """
+    argv = ["ssh", "-l", node.user] if node.user else ["ssh"]
+    if node.port != 22:
+        argv += ["-p", str(node.port)]
+    if node.identity_file:
+        argv += ["-i", node.identity_file, "-o", "IdentitiesOnly=yes"]
+    if known_hosts := config.settings.ssh_known_hosts_file:
+        argv += ["-o", f"UserKnownHostsFile={known_hosts}"]
+    if accept_new:
+        argv += ["-o", "StrictHostKeyChecking=accept-new"]
+    return [*argv, node.address, *(("--", shlex.join(command)) if command else ())]
+
+
+def find_node(config: "Config", name: str) -> "Node":
+    """The node of that name; `head` is the head. Raises SparkctlError."""
+    from difflib import get_close_matches
+
+    from sparkctl.errors import SparkctlError
+
+    cluster = config.cluster
+    by_name = {"head": cluster.head, **{node.name: node for node in cluster.nodes}}
+    if name not in by_name:
+        near = get_close_matches(name, by_name, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        names = ", ".join(node.name for node in cluster.nodes)
+        raise SparkctlError(f"there is no node {name} in cluster {cluster.name}", fix=f"{hint}its nodes: {names}")
+    return by_name[name]

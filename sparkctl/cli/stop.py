@@ -1,0 +1,62 @@
+"""stop: take away the containers of the cluster, and nothing else."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sparkctl.cli.common import Options, YesOption, load_config, new_app, open_sessions, wants_of, with_options
+
+if TYPE_CHECKING:
+    from sparkctl.core.plan import UndoItem
+    from sparkctl.report.screen import Screen
+
+app = new_app()
+
+
+@app.command()
+@with_options
+def stop(options: Options, yes: YesOption = False) -> int:
+    """Remove the containers of the cluster; images, models, mounts and host settings stay."""
+    return take_away(options, "stop", ("workload",), yes=yes, kept="images, models, mounts and host settings are kept")
+
+
+def take_away(options: Options, verb: str, layers: Sequence[str], *, yes: bool, kept: str) -> int:
+    """Undo what is present and ours in those layers, last made first, after a confirmation."""
+    from sparkctl.cli.work import errors_of, perform
+    from sparkctl.core.executor import undo
+    from sparkctl.core.lock import held
+    from sparkctl.core.plan import gather, make_undo
+    from sparkctl.core.step import Layer
+    from sparkctl.stacks.serving import steps
+
+    screen = options.screen(verb)
+    config = load_config(options)
+    name, todo = config.cluster.name, steps(config)
+    with open_sessions(config, options) as sessions, held(sessions[config.cluster.head.name], name, verb):
+        items = make_undo(todo, gather(sessions, wants_of(todo)), frozenset(map(Layer, layers)))
+        show_undo(screen, name, items)
+        if not items:
+            return finish(screen, "nothing to remove", kept)
+        screen.confirm(f"Remove this from cluster {name}?", yes=yes)
+        outcome, _ = perform(screen, name, lambda emit, stop: undo(items, verb, sessions, emit, stop))
+    if errors := errors_of(outcome, verb):
+        return screen.fail(*errors)
+    return finish(screen, "done", kept)
+
+
+def show_undo(screen: "Screen", cluster: str, items: "Sequence[UndoItem]") -> None:
+    """Show what would be taken away, or put it into the document."""
+    from sparkctl.report import plan_view
+    from sparkctl.report.data import undo_data
+
+    screen.put(cluster=cluster, items=undo_data(items))
+    if items:
+        screen.show(plan_view.show_undo(items, screen.glyphs, verbose=screen.verbose))
+
+
+def finish(screen: "Screen", result: str, kept: str) -> int:
+    """Say how it ended, and what is still there."""
+    screen.put(result=result, kept=kept)
+    screen.tell(result, "bold green")
+    screen.tell(kept)
+    screen.finish()
+    return 0

@@ -1,0 +1,158 @@
+"""The state of a cluster as a reader wants it: per node what runs, since when, and what differs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sparkctl.core.plan import Plan
+from sparkctl.core.service import LABEL_CLUSTER, LABEL_SERVICE
+from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending
+from sparkctl.facts.docker import CONTAINERS, ContainerFact
+from sparkctl.facts.probe import Facts
+from sparkctl.report.amounts import plural, span
+from sparkctl.report.look import Glyphs
+from sparkctl.report.page import Line
+from sparkctl.topology import Cluster, Node
+
+OK, DRIFTED, ABSENT, UNREACHABLE = "ok", "drifted", "not deployed", "unreachable"
+
+
+@dataclass(frozen=True)
+class ServiceState:
+    """One container of the cluster. `since` is the engine's time stamp of its start, `state` the engine's word."""
+
+    service: str
+    container: str
+    state: str
+    since: str
+    exit_code: int
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """One node; `error` says why it could not be read. `differences` are what is not as configured."""
+
+    name: str
+    role: str
+    address: str
+    error: str
+    services: tuple[ServiceState, ...]
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """The cluster. `state` is ok, drifted, not deployed or unreachable; `unknown` steps could not be checked."""
+
+    cluster: str
+    state: str
+    endpoint: str
+    model: str
+    steps: int
+    differ: int
+    unknown: int
+    nodes: tuple[NodeState, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when all is as configured, 4 when no node answers, else 2."""
+        return {OK: 0, UNREACHABLE: 4}.get(self.state, 2)
+
+
+def make_status(
+    cluster: Cluster, place: tuple[str, str], plan: Plan, facts: Facts, errors: Mapping[str, str], unknown: int
+) -> Status:
+    """The status from a plan over the nodes that answer; `place` is endpoint and model, `unknown` steps left out."""
+    nodes = tuple(_node(cluster, node, plan, facts, errors.get(node.name, "")) for node in cluster.nodes)
+    differ = len([item for item in plan.items if not isinstance(item.finding, Ok)])
+    return Status(cluster.name, _state(nodes, plan, differ), *place, len(plan.items) + unknown, differ, unknown, nodes)
+
+
+def _state(nodes: Sequence[NodeState], plan: Plan, differ: int) -> str:
+    if all(node.error for node in nodes):
+        return UNREACHABLE
+    workload = [item.finding for item in plan.items if item.step.layer is Layer.WORKLOAD]
+    deployed = any(node.services for node in nodes) or any(isinstance(finding, Ok) for finding in workload)
+    if not deployed and not any(node.error for node in nodes):
+        return ABSENT
+    return DRIFTED if differ or any(node.error for node in nodes) else OK
+
+
+def _node(cluster: Cluster, node: Node, plan: Plan, facts: Facts, error: str) -> NodeState:
+    found = [] if error else (facts.get(node.name, CONTAINERS) or {}).values()
+    services = sorted((_service(c) for c in found if c.labels.get(LABEL_CLUSTER) == cluster.name), key=str)
+    differences = tuple(
+        f"{item.step.name}: {text}"
+        for item in plan.items
+        if item.step.node == node.name
+        for text in _words(item.finding)
+    )
+    return NodeState(node.name, str(node.role), node.address, error, tuple(services), differences)
+
+
+def _service(container: ContainerFact) -> ServiceState:
+    name = container.labels.get(LABEL_SERVICE, container.name)
+    return ServiceState(name, container.name, container.status, container.started, container.exit_code)
+
+
+def _words(finding: Finding) -> tuple[str, ...]:
+    match finding:
+        case Drifted(differences):
+            return differences
+        case Absent():
+            return ("missing",)
+        case Blocked(problem):
+            return (problem,)
+        case Pending(on):
+            return (f"unknown before {on}",)
+        case _:
+            return ()
+
+
+def status_data(status: Status) -> dict[str, Any]:
+    """The status as plain data."""
+    return asdict(status)
+
+
+def show_status(status: Status, glyphs: Glyphs, now: datetime) -> list[Line]:
+    """A block for each node, and the sentence that sums up."""
+    lines = [Line(f"{status.cluster}: {status.model} at {status.endpoint}", "bold")]
+    for node in status.nodes:
+        lines += [Line(""), Line(f"{node.name}  {node.role}  {node.address}", "bold")]
+        if node.error:
+            lines.append(Line(node.error, "red", 2, ((f"{glyphs.blocked} ", "bold red"),)))
+        lines += [_service_line(service, glyphs, now) for service in node.services]
+        lines += [Line(text, "yellow", 2, ((f"{glyphs.change} ", "yellow"),)) for text in node.differences]
+        if not (node.error or node.services or node.differences):
+            lines.append(Line("nothing to run here", "dim", 2, ((f"{glyphs.ok} ", "green"),)))
+    return [*lines, Line(""), _sum(status)]
+
+
+def _service_line(service: ServiceState, glyphs: Glyphs, now: datetime) -> Line:
+    running = service.state == "running"
+    mark = (f"{glyphs.ok} ", "green") if running else (f"{glyphs.blocked} ", "bold red")
+    age = _age(service.since, now)
+    text = f"running for {age}" if running else f"{service.state} with status {service.exit_code}, started {age} ago"
+    return Line(text, "" if running else "red", 2, (mark, (f"{service.service:<12}  ", "")))
+
+
+def _age(stamp: str, now: datetime) -> str:
+    """Time since an engine's stamp, which has nanoseconds; by the laptop's clock."""
+    try:
+        began = datetime.fromisoformat(stamp[:19]).replace(tzinfo=UTC)
+    except ValueError:
+        return "an unknown time"
+    return span(max(0.0, round((now - began).total_seconds())))
+
+
+def _sum(status: Status) -> Line:
+    unknown = f", {status.unknown} unknown" if status.unknown else ""
+    figures = f"{plural(status.steps, 'step')}: {status.differ} not as configured{unknown}"
+    sentences = {
+        OK: (f"All of {plural(status.steps, 'step')} as configured.", "bold green"),
+        DRIFTED: (f"Drifted. {figures}. Next: sparkctl up", "bold yellow"),
+        ABSENT: (f"Not deployed. {figures}. Next: sparkctl up", "bold yellow"),
+        UNREACHABLE: ("No node answers. Next: check the addresses and the network, then sparkctl doctor", "bold red"),
+    }
+    return Line(*sentences[status.state])
