@@ -1,0 +1,233 @@
+"""The general actions that steps are made of: plain data, shown by a plan and performed by an executor."""
+
+import shlex
+from dataclasses import dataclass, field
+
+from sparkctl.core.action import Context
+
+APT_SECONDS = 1800.0
+"""How long an installation may take; our choice: a slow mirror and a held lock together."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Run one command; `timeout` in seconds."""
+
+    summary: str
+    argv: tuple[str, ...]
+    sudo: bool = False
+    timeout: float | None = 60.0
+
+    @property
+    def detail(self) -> str:
+        """The command as one would type it."""
+        return "sudo " * self.sudo + shlex.join(self.argv)
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        context.session.run(self.argv, sudo=self.sudo, timeout=self.timeout)
+
+
+@dataclass(frozen=True)
+class Script:
+    """Run a bash script; what it prints is shown as progress. `timeout` in seconds."""
+
+    summary: str
+    text: str
+    sudo: bool = False
+    timeout: float | None = 60.0
+
+    @property
+    def detail(self) -> str:
+        """The script itself."""
+        return self.text.strip()
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        context.session.script(self.text, sudo=self.sudo, timeout=self.timeout, on_line=context.say)
+
+
+@dataclass(frozen=True)
+class WriteFile:
+    """Put a whole file in place. A `secret` content is shown by its length only."""
+
+    path: str
+    content: str = field(repr=False)
+    mode: int = 0o644
+    sudo: bool = False
+    secret: bool = False
+
+    @property
+    def summary(self) -> str:
+        """One line of the plan."""
+        return f"write {self.path} (mode {self.mode:04o}{', owned by root' * self.sudo})"
+
+    @property
+    def detail(self) -> str:
+        """The content, as it will stand in the file."""
+        return f"({len(self.content)} characters, secret)" if self.secret else self.content.rstrip("\n")
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        context.session.write(self.path, self.content.encode(), mode=self.mode, sudo=self.sudo)
+
+
+@dataclass(frozen=True)
+class RemoveFile:
+    """Remove one file, if it is there."""
+
+    path: str
+    sudo: bool = False
+
+    @property
+    def summary(self) -> str:
+        """One line of the plan."""
+        return f"remove {self.path}"
+
+    @property
+    def detail(self) -> str:
+        """The command as one would type it."""
+        return "sudo " * self.sudo + shlex.join(("rm", "-f", "--", self.path))
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        context.session.run(("rm", "-f", "--", self.path), sudo=self.sudo)
+
+
+@dataclass(frozen=True)
+class Reconnect:
+    """Open the connection anew, so that a new group membership counts."""
+
+    summary: str = "open the connection anew"
+    detail: str = ""
+
+    def perform(self, context: Context) -> None:
+        """Raises UnreachableError."""
+        context.session.reconnect()
+
+
+@dataclass(frozen=True)
+class MakeFolder:
+    """Make a folder and those above it; what was missing goes on `record`, so that it can be taken away again."""
+
+    path: str
+    record: str
+
+    @property
+    def summary(self) -> str:
+        """One line of the plan."""
+        return f"make folder {self.path}"
+
+    @property
+    def detail(self) -> str:
+        """The script itself."""
+        return f"""\
+set -eu
+missing=; at={shlex.quote(self.path)}
+while [ ! -d "$at" ]; do missing="$at
+$missing"; at=$(dirname "$at"); done
+[ -z "$missing" ] || printf '%s' "$missing" >>{shlex.quote(self.record)}
+mkdir -p {shlex.quote(self.path)}
+"""
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        context.session.script(self.detail)
+
+
+@dataclass(frozen=True)
+class RemoveFolders:
+    """Remove the folders on a record, deepest first, as far as they are empty, and the record."""
+
+    record: str
+
+    @property
+    def summary(self) -> str:
+        """One line of the plan."""
+        return "remove the folders that sparkctl made, as far as they are empty"
+
+    @property
+    def detail(self) -> str:
+        """The script itself."""
+        record = shlex.quote(self.record)
+        return f"""\
+set -eu
+[ -e {record} ] || exit 0
+sort -ru {record} | while IFS= read -r folder; do rmdir "$folder" 2>/dev/null || true; done
+rm -f {record}
+"""
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        context.session.script(self.detail)
+
+
+@dataclass(frozen=True)
+class InstallPackages:
+    """Install Debian packages. Every package that this brings in goes on `record` before it is installed.
+
+    Waits for another holder of apt's lock, asks nothing, restarts no services (a node's engine may be at work), and
+    refreshes the lists only when they do not know a package or its file is gone from the mirror.
+    """
+
+    packages: tuple[str, ...]
+    record: str
+
+    @property
+    def summary(self) -> str:
+        """One line of the plan."""
+        return f"install {', '.join(self.packages)}"
+
+    @property
+    def detail(self) -> str:
+        """The command at the heart of it."""
+        return f"sudo apt-get install -y --no-install-recommends {shlex.join(self.packages)}"
+
+    @property
+    def text(self) -> str:
+        """The script; a line of `apt-get -s` is `Inst name (version …)`, with `[old version]` for an upgrade."""
+        return f"""\
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+apt() {{ apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@"; }}
+wanted=({shlex.join(self.packages)})
+install() {{ apt install --no-install-recommends "$@" "${{wanted[@]}}"; }}
+plan=$(install -s 2>/dev/null) || {{ apt update; plan=$(install -s); }}
+printf '%s\\n' "$plan" | awk '$1 == "Inst" && $3 !~ /^\\[/ {{ print $2 }}' >>{shlex.quote(self.record)}
+install || {{ apt update; install; }}
+"""
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        context.session.script(self.text, sudo=True, timeout=APT_SECONDS, on_line=context.say)
+
+
+@dataclass(frozen=True)
+class RemovePackages:
+    """Remove exactly the packages on record, configuration included, and none at all if anything else needs one."""
+
+    packages: tuple[str, ...]
+    record: str
+
+    @property
+    def summary(self) -> str:
+        """One line of the plan."""
+        return f"remove the packages that sparkctl installed: {', '.join(self.packages)}"
+
+    @property
+    def detail(self) -> str:
+        """The script itself."""
+        return f"""\
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+ours=({shlex.join(self.packages)})
+purge() {{ apt-get -q -y -o DPkg::Lock::Timeout=600 "$@" purge "${{ours[@]}}"; }}
+others=$(purge -s | awk '$1 == "Remv" || $1 == "Purg" {{ print $2 }}' | sort -u |
+  grep -vxF -f <(printf '%s\\n' "${{ours[@]}}") || true)
+if [ -n "$others" ]; then echo "kept, as other packages need them:" $others; else purge; fi
+rm -f {shlex.quote(self.record)}
+"""
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        context.session.script(self.detail, sudo=True, timeout=APT_SECONDS, on_line=context.say)

@@ -1,0 +1,81 @@
+"""What a node is: architecture, user, sudo, groups, clock, memory, free disk."""
+
+import shlex
+from dataclasses import dataclass
+
+from sparkctl.facts.lines import decimal, number, pairs
+from sparkctl.facts.probe import Answer, Probe
+
+_SCRIPT = """\
+echo "clock=$(date +%s.%N)"
+echo "architecture=$(uname -m)"
+echo "user=$(id -un)"
+echo "home=$HOME"
+as_root true && echo sudo=yes
+while read -r key value unit; do
+  case $key in MemTotal:|MemAvailable:) echo "${key%:}=$value" ;; esac
+done </proc/meminfo
+"""
+
+
+@dataclass(frozen=True)
+class HostFact:
+    """One node. `clock` is its own time in seconds since 1970, memory is in bytes; None is unknown."""
+
+    architecture: str | None
+    user: str | None
+    home: str | None
+    sudo: bool
+    clock: float | None
+    memory_total: int | None
+    memory_available: int | None
+
+
+@dataclass(frozen=True)
+class DiskFact:
+    """Room on the filesystem of a folder, in bytes, and what one folder in it holds already; None is unknown."""
+
+    free: int | None
+    held: int | None
+
+
+HOST: Probe[HostFact] = Probe("host", _SCRIPT, lambda answer: _host(answer))
+"""What the node says of itself. The clock is read first, so that clocks of nodes asked at once can be compared."""
+
+
+def disk_probe(folder: str, holding: str = "") -> Probe[DiskFact]:
+    """Room where `folder` is or will be; `holding` is a folder whose content counts as room already taken by us.
+
+    A filesystem that does not answer within two seconds is unknown.
+    """
+    script = f"""\
+at={shlex.quote(folder)}
+for _ in 1 2 3 4 5 6 7 8 9; do timeout 2 test -e "$at" && break; at=$(dirname "$at"); done
+echo "free=$(timeout 2 df -B1 --output=avail "$at" | tail -n 1)"
+"""
+    if holding:
+        script += f'echo "held=$(timeout 2 du -sB1 {shlex.quote(holding)} | cut -f1)"\n'
+    return Probe(f"disk:{folder}", script, _disk)
+
+
+def _host(answer: Answer) -> HostFact:
+    found = pairs(answer.stdout)
+    return HostFact(
+        architecture=found.get("architecture") or None,
+        user=found.get("user") or None,
+        home=found.get("home") or None,
+        sudo=found.get("sudo") == "yes",
+        clock=decimal(found.get("clock")),
+        memory_total=_kibibytes(found.get("MemTotal")),
+        memory_available=_kibibytes(found.get("MemAvailable")),
+    )
+
+
+def _disk(answer: Answer) -> DiskFact:
+    found = pairs(answer.stdout)
+    return DiskFact(number(found.get("free")), number(found.get("held")))
+
+
+def _kibibytes(text: str | None) -> int | None:
+    count = number(text)
+    return None if count is None else count * 1024
