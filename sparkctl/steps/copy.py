@@ -1,0 +1,101 @@
+"""The model store `copy`: each worker holds its own copy of the model, brought from the head over the fabric."""
+
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action
+from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
+from sparkctl.facts.model import folder_name
+from sparkctl.facts.model_files import CopyRecord, ModelFiles, copy_record_probe, model_files_probe
+from sparkctl.facts.probe import Facts, Probe, Want
+from sparkctl.facts.state import COPIES, state_path
+from sparkctl.steps.copy_actions import CopyJob, CopyModel, RemoveCopy, VerifyCopy
+from sparkctl.steps.nfs import expand
+from sparkctl.topology import Cluster, Node
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class CopyStep:
+    """One model on one worker: everything that the head has of it, verified by checksum once per listing.
+
+    What the worker has beyond that (another revision, say) is not touched.
+    """
+
+    cluster: Cluster
+    worker: Node
+    repo: str
+    cache: str
+    parallel: int = 4
+    name: str = "copy"
+    layer: Layer = Layer.MODEL
+
+    @property
+    def node(self) -> str:
+        return self.worker.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        own = (step_id("packages", self.node), step_id("ssh-trust", self.node))
+        return (*own, step_id("packages", self.cluster.head.name), step_id("model", self.cluster.head.name))
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        head = Want(self.cluster.head.name, self._files(self.cluster.head))
+        return (head, Want(self.node, self._files(self.worker)), Want(self.node, self._record_probe))
+
+    def check(self, facts: Facts) -> Finding:
+        there = facts.get(self.cluster.head.name, self._files(self.cluster.head))
+        here = facts.get(self.node, self._files(self.worker))
+        record = facts.get(self.node, self._record_probe)
+        if not there.sizes or there.incomplete:
+            return Pending(step_id("model", self.cluster.head.name))
+        lacking = here.lacking(there)
+        missing = sum(there.sizes.get(path, 0) for path in lacking)
+        if lacking and here.free is not None and here.free < missing:
+            return Blocked(
+                f"{self.node} lacks {missing / GIB:.1f} GiB of {self.repo} and has {here.free / GIB:.1f} GiB free",
+                f"make room on the disk of {self._hub(self.worker)}, or choose store.kind: nfs in the profile",
+            )
+        return self._compare(there, here, record, lacking)
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        record = facts.get(self.node, self._record_probe)
+        return (RemoveCopy(self._job, record.made),) if record.present else ()
+
+    def _compare(self, there: ModelFiles, here: ModelFiles, record: CopyRecord, lacking: tuple[str, ...]) -> Finding:
+        verify = VerifyCopy(self._job, there.digest)
+        if lacking:
+            sizes = tuple((path, there.sizes.get(path, 0)) for path in lacking)
+            actions = (CopyModel(self._job, sizes, self.parallel), verify)
+            if not here.present:
+                return Absent(actions)
+            return Drifted((f"{len(lacking)} of {len(there.sizes) + len(there.links)} files differ",), actions)
+        if record.verified != there.digest:
+            return Drifted(("this copy has not been verified",), (verify,))
+        return Ok(f"{len(there.sizes)} files, {there.bytes / GIB:.1f} GiB")
+
+    @property
+    def _job(self) -> CopyJob:
+        name = folder_name(self.repo)
+        source, target = f"{self._hub(self.cluster.head)}/{name}", f"{self._hub(self.worker)}/{name}"
+        return CopyJob(self.cluster, self.worker, self.repo, source, target, self._record)
+
+    @property
+    def _record(self) -> str:
+        return state_path(self.cluster, self.worker, f"{COPIES}/{folder_name(self.repo)}")
+
+    @property
+    def _record_probe(self) -> Probe[CopyRecord]:
+        return copy_record_probe(self._record)
+
+    def _hub(self, node: Node) -> str:
+        return f"{expand(self.cache, node.home)}/hub"
+
+    def _files(self, node: Node) -> Probe[ModelFiles]:
+        return model_files_probe(self._hub(node), self.repo)
+
+
+def steps(cluster: Cluster, repo: str, cache: str, parallel: int = 4) -> tuple[CopyStep, ...]:
+    """One for every worker. `cache` is the Hugging Face cache (`~` is each node's home), `parallel` rsyncs at once."""
+    return tuple(CopyStep(cluster, worker, repo, cache, parallel) for worker in cluster.workers)

@@ -1,0 +1,170 @@
+"""The fabric of a node: the right address on the right interface, a fast link, and peers that answer over it."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action
+from sparkctl.core.step import Blocked, Finding, Layer, Ok, step_id
+from sparkctl.facts.fabric import FabricFact, Interface, fabric_probe
+from sparkctl.facts.probe import Facts, Probe, Want
+from sparkctl.rendering import render
+from sparkctl.topology import Cluster, Node
+
+FULL_MEGABITS = 200_000
+"""What the ConnectX-7 of a Spark links at, in Mb/s (facts.md, B)."""
+
+POWER_ADVICE = (
+    "a ConnectX-7 that links below its speed recovers only without power: shut both Sparks down, unplug their power "
+    "supplies for a minute, and check that one cable joins the same port of each"
+)
+
+_HALF = re.compile(r"(enp1s0|enP2p1s0)(f[01]np[01])")
+
+
+@dataclass(frozen=True)
+class Half:
+    """One of the two PCIe halves of a port, and the address it should carry."""
+
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True)
+class FabricStep:
+    """The fabric from one node. Changes nothing: an address that is missing comes back as netplan to write.
+
+    `mtu` in bytes and None for any, `min_gbit` the least link speed in Gb/s, `prefix` the length of the subnet's
+    prefix in the netplan that is proposed.
+    """
+
+    cluster: Cluster
+    on: Node
+    mtu: int | None = None
+    min_gbit: float = 0.0
+    prefix: int = 24
+    name: str = "fabric"
+    layer: Layer = Layer.HOST
+
+    @property
+    def node(self) -> str:
+        return self.on.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("host", self.node), step_id("packages", self.node))
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, self._probe),)
+
+    def check(self, facts: Facts) -> Finding:
+        fact = facts.get(self.node, self._probe)
+        finding = next(self._own(fact), None) or next(self._beyond(fact), None)
+        return finding or Ok(self._note(fact))
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        return ()
+
+    def netplan(self) -> str:
+        """What `/etc/netplan/40-cx7.yaml` should say, both halves of the port in subnets of their own."""
+        return render(
+            "netplan.yaml.j2", halves=halves(self.on.fabric_interface, self.on.fabric_ip), prefix=self.prefix,
+            mtu=self.mtu,
+        )  # fmt: skip
+
+    @property
+    def _peers(self) -> tuple[Node, ...]:
+        return tuple(node for node in self.cluster.nodes if node.name != self.node and node.fabric_ip)
+
+    @property
+    def _probe(self) -> Probe[FabricFact]:
+        return fabric_probe(self.on.fabric_interface, [peer.fabric_ip for peer in self._peers], self.mtu)
+
+    def _own(self, fact: FabricFact) -> Iterator[Blocked]:
+        """What is wrong on this side of the cable."""
+        wished, address = self.on.fabric_interface, self.on.fabric_ip
+        found, carrier = fact.interface(wished), fact.carrier(address)
+        if found is None:
+            names = ", ".join(sorted(_candidates(fact))) or "none"
+            yield Blocked(
+                f"{self.node} has no interface {wished}; those of its fast ports that are up: {names}",
+                "set the interface of the fabric in unified-config.local.env, or look at: ibdev2netdev",
+            )
+        elif not found.up:
+            yield Blocked(
+                f"{wished} on {self.node} has no link",
+                "check the cable: the same QSFP port on every Spark; then: ip link show " + wished,
+            )
+        elif address not in found.addresses:
+            where = f"; {carrier.name} carries it" if carrier else ""
+            yield Blocked(f"{wished} on {self.node} does not carry {address}{where}", self._write_netplan())
+        elif self.mtu and found.mtu != self.mtu:
+            yield Blocked(f"{wished} on {self.node} has MTU {found.mtu}, not {self.mtu}", self._write_netplan())
+
+    def _beyond(self, fact: FabricFact) -> Iterator[Blocked]:
+        """What is wrong with the link, or at its other end."""
+        if fact.megabits is not None and fact.megabits < self.min_gbit * 1000:
+            speed = f"{fact.megabits / 1000:g} Gb/s"
+            yield Blocked(
+                f"{self.on.fabric_interface} on {self.node} links at {speed}, below {self.min_gbit:g}", POWER_ADVICE
+            )
+        if not fact.can_ping:
+            yield Blocked(f"{self.node} has no ping", "sudo apt-get install iputils-ping")
+        if lost := [peer for peer in self._peers if peer.fabric_ip not in fact.reached]:
+            yield Blocked(
+                f"{_list(lost)} does not answer {self.node} over {self.on.fabric_interface}",
+                "check that the node is up, the cable, and that both addresses are in one subnet",
+            )
+        if self.mtu and (cut := [peer for peer in self._peers if peer.fabric_ip not in fact.whole]):
+            yield Blocked(
+                f"packets of {self.mtu} bytes from {self.node} do not reach {_list(cut)} whole",
+                f"set MTU {self.mtu} on both ends, and on the switch between them",
+            )
+
+    def _write_netplan(self) -> str:
+        return (
+            f"write /etc/netplan/40-cx7.yaml on {self.node}, then: "
+            f"sudo chmod 600 /etc/netplan/40-cx7.yaml && sudo netplan apply\n{self.netplan()}"
+        )
+
+    def _note(self, fact: FabricFact) -> str:
+        speed = "unknown speed" if fact.megabits is None else f"{fact.megabits / 1000:g} Gb/s"
+        if fact.megabits is not None and fact.megabits < FULL_MEGABITS:
+            speed += f", below the {FULL_MEGABITS // 1000} of a healthy link"
+        devices = fact.rdma_devices(self.on.fabric_interface)
+        return f"{self.on.fabric_ip} on {self.on.fabric_interface}, {speed}, {_roce(devices)}"
+
+
+def steps(cluster: Cluster, *, mtu: int | None, min_gbit: float, prefix: int = 24) -> tuple[FabricStep, ...]:
+    """One for every node with a fabric address; none for a cluster of one node."""
+    on_fabric = [node for node in cluster.nodes if node.fabric_ip and node.fabric_interface]
+    return tuple(FabricStep(cluster, node, mtu, min_gbit, prefix) for node in on_fabric) if cluster.workers else ()
+
+
+def halves(interface: str, address: str) -> tuple[Half, ...]:
+    """Both halves of a Spark's port: the one named, and its twin in the next subnet (facts.md, B)."""
+    match = _HALF.fullmatch(interface)
+    try:
+        ip = ipaddress.IPv4Address(address)
+        twin = str(ip + 256)
+    except (ipaddress.AddressValueError, ValueError):
+        return (Half(interface, address),)
+    if not match:
+        return (Half(interface, address),)
+    other = {"enp1s0": "enP2p1s0", "enP2p1s0": "enp1s0"}[match[1]]
+    return (Half(interface, address), Half(other + match[2], twin))
+
+
+def _candidates(fact: FabricFact) -> set[str]:
+    up: set[Interface] = {interface for interface in fact.interfaces if interface.up}
+    return {interface.name for interface in up} & {device.interface for device in fact.rdma}
+
+
+def _list(peers: list[Node]) -> str:
+    return ", ".join(f"{peer.name} ({peer.fabric_ip})" for peer in peers)
+
+
+def _roce(devices: tuple[str, ...]) -> str:
+    return f"RoCE {' '.join(devices)}" if devices else "no RoCE device: NCCL would use sockets"

@@ -1,0 +1,72 @@
+"""The Docker engine of a node: running, and open to our user."""
+
+import shlex
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action
+from sparkctl.core.actions import Reconnect, Run, Script
+from sparkctl.core.step import Blocked, Drifted, Finding, Layer, Ok, step_id
+from sparkctl.facts.dockerd import DOCKERD
+from sparkctl.facts.probe import Facts, Want
+from sparkctl.facts.state import GROUP, state_path, state_probe
+from sparkctl.topology import Cluster, Node
+
+
+@dataclass(frozen=True)
+class DockerStep:
+    """Starts an engine that is installed and stopped, and joins our user to the group docker."""
+
+    cluster: Cluster
+    on: Node
+    name: str = "docker"
+    layer: Layer = Layer.HOST
+
+    @property
+    def node(self) -> str:
+        return self.on.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("host", self.node), step_id("state", self.node))
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, DOCKERD), Want(self.node, state_probe(self.cluster, self.on)))
+
+    def check(self, facts: Facts) -> Finding:
+        engine = facts.get(self.node, DOCKERD)
+        if not (engine.client and (engine.engine or engine.version)):
+            return Blocked(
+                f"no Docker engine is installed on {self.node}",
+                "sudo apt-get install docker.io, or see https://docs.docker.com/engine/install/",
+            )
+        differences, actions = [], list[Action]()
+        if not engine.version:
+            differences.append("the engine does not answer")
+            actions.append(Run("start the Docker engine", ("systemctl", "start", "docker"), sudo=True))
+        if not engine.in_group:
+            differences.append(f"{self.on.user} is not in the group docker")
+            actions.append(self._join())
+        if not (engine.in_group and engine.in_session):
+            differences.append("this connection was opened before the group counted")
+            actions.append(Reconnect())
+        return Drifted(tuple(differences), tuple(actions)) if actions else Ok(f"engine {engine.version}")
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        if GROUP not in facts.get(self.node, state_probe(self.cluster, self.on)).entries:
+            return ()
+        leave = f"sudo -n gpasswd -d {shlex.quote(self.on.user)} docker\nrm -f {shlex.quote(self._record)}"
+        return (Script(f"take {self.on.user} out of the group docker", f"set -e\n{leave}"),)
+
+    def _join(self) -> Script:
+        join = f"sudo -n usermod -aG docker {shlex.quote(self.on.user)}"
+        return Script(f"add {self.on.user} to the group docker", f"set -e\ntouch {shlex.quote(self._record)}\n{join}")
+
+    @property
+    def _record(self) -> str:
+        return state_path(self.cluster, self.on, GROUP)
+
+
+def steps(cluster: Cluster) -> tuple[DockerStep, ...]:
+    """One for every node."""
+    return tuple(DockerStep(cluster, node) for node in cluster.nodes)

@@ -1,0 +1,147 @@
+"""The model store `nfs`: the head's model cache, exported over the fabric and mounted by every worker."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action
+from sparkctl.core.actions import MakeFolder, RemoveFile, RemoveFolders, Run, WriteFile
+from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, step_id
+from sparkctl.facts.nfs import Export, ExportsFact, export_probe
+from sparkctl.facts.probe import Facts, Probe, Want
+from sparkctl.facts.state import FOLDERS, state_path, state_probe
+from sparkctl.rendering import render
+from sparkctl.steps.nfs_mount import MountStep, ReadBackStep
+from sparkctl.topology import Cluster
+
+EXPORT_OPTIONS = ("rw", "sync", "no_subtree_check", "no_root_squash")
+"""Containers write as root, so root must stay root (facts.md, D)."""
+
+NEEDED = frozenset({"rw", "no_root_squash"})
+"""Without these an export that somebody else made is of no use to us."""
+
+
+@dataclass(frozen=True)
+class ExportStep:
+    """The export on the head, in a file of our own, to the fabric addresses of the workers and nobody else."""
+
+    cluster: Cluster
+    folder: str
+    name: str = "nfs-export"
+    layer: Layer = Layer.STORAGE
+
+    @property
+    def node(self) -> str:
+        return self.cluster.head.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        fabric = (step_id("fabric", self.node),) if self.cluster.head.fabric_ip else ()
+        return (step_id("packages", self.node), *fabric)
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, self._probe), Want(self.node, state_probe(self.cluster, self.cluster.head)))
+
+    def check(self, facts: Facts) -> Finding:
+        fact = facts.get(self.node, self._probe)
+        foreign = [e for e in fact.files if e.path == self.folder and e.source != self.file]
+        wanting = [e for e in foreign for ip in self._clients if _admits(e, ip) and not e.options >= NEEDED]
+        if wanting:
+            return self._insufficient(wanting[0])
+        served = {ip for ip in self._clients if any(_admits(export, ip) for export in foreign)}
+        own = tuple(ip for ip in self._clients if ip not in served)
+        text = self._text(own) if own else ""
+        differences = self._differences(fact, text)
+        if not differences:
+            return Ok(f"{self.folder} to {', '.join(self._clients)}")
+        actions = self._actions(fact, text)
+        return Drifted(differences, actions) if fact.own_text or not own else Absent(actions)
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        actions = list[Action]()
+        if facts.get(self.node, self._probe).own_text:
+            actions += [RemoveFile(self.file, sudo=True), _reexport()]
+        if FOLDERS in facts.get(self.node, state_probe(self.cluster, self.cluster.head)).entries:
+            actions.append(RemoveFolders(state_path(self.cluster, self.cluster.head, FOLDERS)))
+        return tuple(actions)
+
+    @property
+    def file(self) -> str:
+        """The file that only sparkctl writes."""
+        return f"/etc/exports.d/sparkctl-{self.cluster.name}.exports"
+
+    @property
+    def _clients(self) -> tuple[str, ...]:
+        return tuple(worker.data_ip for worker in self.cluster.workers)
+
+    @property
+    def _probe(self) -> Probe[ExportsFact]:
+        return export_probe(self.folder, self.file)
+
+    def _text(self, clients: tuple[str, ...]) -> str:
+        path = self.folder.replace("\\", "\\134").replace(" ", "\\040")
+        options = ",".join(EXPORT_OPTIONS)
+        return render("exports.j2", cluster=self.cluster.name, path=path, clients=clients, options=options)
+
+    def _differences(self, fact: ExportsFact, text: str) -> tuple[str, ...]:
+        found = []
+        if not fact.folder:
+            found.append(f"{self.folder} is missing")
+        if fact.own_text != text:
+            found.append(f"{self.file} is {'missing' if not fact.own_text else 'not as wished'}")
+        if not fact.running:
+            found.append("the NFS server is not running")
+        admitted = [e for e in fact.active if e.path == self.folder and e.options >= NEEDED]
+        closed = [ip for ip in self._clients if not any(_admits(e, ip) for e in admitted)]
+        if closed:
+            found.append(f"the kernel does not export {self.folder} to {', '.join(closed)}")
+        return tuple(found)
+
+    def _actions(self, fact: ExportsFact, text: str) -> tuple[Action, ...]:
+        actions = list[Action]()
+        if not fact.folder:
+            actions.append(MakeFolder(self.folder, state_path(self.cluster, self.cluster.head, FOLDERS)))
+        if text and fact.own_text != text:
+            actions.append(WriteFile(self.file, text, sudo=True))
+        if fact.own_text and not text:
+            actions.append(RemoveFile(self.file, sudo=True))
+        if not fact.running:
+            actions.append(Run("start the NFS server", ("systemctl", "start", "nfs-server"), sudo=True))
+        return (*actions, _reexport())
+
+    def _insufficient(self, export: Export) -> Blocked:
+        options = ",".join(sorted(export.options)) or "no options"
+        return Blocked(
+            f"{export.source} on {self.node} exports {self.folder} to {export.client} with {options}",
+            f"sparkctl does not change that line: give it {','.join(EXPORT_OPTIONS)}, or remove it, then: "
+            "sudo exportfs -ra",
+        )
+
+
+def steps(cluster: Cluster, folder: str) -> tuple[ExportStep | MountStep | ReadBackStep, ...]:
+    """Export, mounts and read-backs for `folder`; a leading `~` stands for each node's own home."""
+    if not cluster.workers:
+        return ()
+    source = expand(folder, cluster.head.home)
+    mounts = (MountStep(cluster, worker, source, expand(folder, worker.home)) for worker in cluster.workers)
+    reads = (ReadBackStep(cluster, worker, source, expand(folder, worker.home)) for worker in cluster.workers)
+    return (ExportStep(cluster, source), *mounts, *reads)
+
+
+def expand(folder: str, home: str) -> str:
+    """An absolute path from one that may start with `~`."""
+    return home + folder[1:] if folder == "~" or folder.startswith("~/") else folder
+
+
+def _reexport() -> Run:
+    return Run("make the kernel's exports those of the files", ("exportfs", "-ra"), sudo=True)
+
+
+def _admits(export: Export, address: str) -> bool:
+    """True when an export's client names the address: `*`, the address, or a network around it."""
+    if export.client in {"*", address}:
+        return True
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(export.client, strict=False)
+    except ValueError:
+        return False

@@ -1,0 +1,182 @@
+"""A worker's half of the model store `nfs`: the mount over the fabric, and the proof that it works."""
+
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action
+from sparkctl.core.actions import MakeFolder, RemoveFolders
+from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
+from sparkctl.facts.nfs import MountFact, mount_probe, token_probe, unescape
+from sparkctl.facts.probe import Facts, Probe, Want
+from sparkctl.facts.state import FOLDERS, state_path, state_probe
+from sparkctl.steps.nfs_actions import AddToFstab, Detach, DropFromFstab, Mount, ReadBack, RemoveToken, token_path
+from sparkctl.topology import Cluster, Node
+
+OPTIONS = "vers=4.2,hard,noatime,nconnect=8,rsize=1048576,wsize=1048576,_netdev,nofail,x-systemd.automount"
+"""As facts.md, D recommends: eight connections, large blocks, mounted on first use, no hang at boot."""
+
+
+@dataclass(frozen=True)
+class MountStep:
+    """The head's folder `source`, mounted on `folder`, with a line of our own in fstab."""
+
+    cluster: Cluster
+    worker: Node
+    source: str
+    folder: str
+    name: str = "nfs-mount"
+    layer: Layer = Layer.STORAGE
+
+    @property
+    def node(self) -> str:
+        return self.worker.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        fabric = (step_id("fabric", self.node),) if self.worker.fabric_ip else ()
+        return (step_id("packages", self.node), *fabric, step_id("nfs-export", self.cluster.head.name))
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, self._probe), Want(self.node, state_probe(self.cluster, self.worker)))
+
+    def check(self, facts: Facts) -> Finding:
+        fact = facts.get(self.node, self._probe)
+        if blocked := self._foreign(fact):
+            return blocked
+        if not fact.source:
+            return self._unmounted(fact)
+        differences, actions = [], list[Action]()
+        if not self._lines_match(fact):
+            differences.append(f"/etc/fstab does not mount {self._remote} as wished")
+            actions.append(AddToFstab(self.cluster, self.fstab_line))
+        if fact.source != self._remote:
+            differences.append(f"{self.folder} is a mount of {fact.source}, not of {self._remote}")
+        elif not fact.answers:
+            differences.append(f"the mount of {self._remote} is stale: it does not answer")
+        if fact.source != self._remote or not fact.answers:
+            actions += [Detach(self.folder), Mount(self.folder)]
+        return Drifted(tuple(differences), tuple(actions)) if actions else Ok(f"{fact.source} as {fact.kind}")
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        fact, actions = facts.get(self.node, self._probe), list[Action]()
+        if self._own_lines(fact):
+            if fact.source in {self._remote, *self._own_sources(fact)}:
+                actions.append(Detach(self.folder))
+            actions.append(DropFromFstab(self.cluster, self.folder))
+        if FOLDERS in facts.get(self.node, state_probe(self.cluster, self.worker)).entries:
+            actions.append(RemoveFolders(state_path(self.cluster, self.worker, FOLDERS)))
+        return tuple(actions)
+
+    @property
+    def fstab_line(self) -> str:
+        """Our line of fstab; the option `x-sparkctl` is a comment to mount(8), and makes the line ours."""
+        escaped = (path.replace(" ", "\\040") for path in (self._remote, self.folder))
+        return f"{' '.join(escaped)} nfs4 {OPTIONS},{_mark(self.cluster)} 0 0"
+
+    @property
+    def _remote(self) -> str:
+        return f"{self.cluster.head.data_ip}:{self.source}"
+
+    @property
+    def _probe(self) -> Probe[MountFact]:
+        return mount_probe(self.folder, self.cluster.name)
+
+    def _own_lines(self, fact: MountFact) -> list[str]:
+        return [line for line in fact.fstab if _is_marked(line, self.cluster)]
+
+    def _own_sources(self, fact: MountFact) -> set[str]:
+        return {unescape(line.split()[0]) for line in self._own_lines(fact)}
+
+    def _strange_lines(self, fact: MountFact) -> list[str]:
+        return [line for line in fact.fstab if not _is_marked(line, self.cluster)]
+
+    def _lines_match(self, fact: MountFact) -> bool:
+        """Our line word by word, or somebody else's line that mounts the same."""
+        strange = [unescape(line.split()[0]) for line in self._strange_lines(fact)]
+        own = [line.split() for line in self._own_lines(fact)]
+        return own == [self.fstab_line.split()] or (not own and strange == [self._remote])
+
+    def _foreign(self, fact: MountFact) -> Blocked | None:
+        if fact.source and not (fact.is_nfs and fact.source in {self._remote, *self._own_sources(fact)}):
+            return Blocked(
+                f"{self.folder} on {self.node} is a mount of {fact.source} ({fact.kind}) that sparkctl did not make",
+                f"sudo umount {self.folder} and take it out of /etc/fstab, or choose another cache folder",
+            )
+        strange = [line for line in self._strange_lines(fact) if unescape(line.split()[0]) != self._remote]
+        if strange:
+            return Blocked(
+                f"/etc/fstab on {self.node} already has a mount for {self.folder}: {strange[0]}",
+                "remove that line, or choose another cache folder",
+            )
+        return None
+
+    def _unmounted(self, fact: MountFact) -> Finding:
+        if fact.held_files:
+            return Blocked(
+                f"{self.folder} on {self.node} holds {fact.held_files} files "
+                f"({fact.held_bytes / 2**30:.1f} GiB) that the mount would hide",
+                f"move them away (mv {self.folder} {self.folder}.local), or set store.kind: copy in the profile",
+            )
+        add = () if self._lines_match(fact) else (AddToFstab(self.cluster, self.fstab_line),)
+        folder = MakeFolder(self.folder, state_path(self.cluster, self.worker, FOLDERS))
+        actions = (folder, *add, Mount(self.folder))
+        if fact.fstab:
+            return Drifted((f"{self.folder} is not mounted",), actions)
+        return Absent(actions)
+
+
+@dataclass(frozen=True)
+class ReadBackStep:
+    """The proof: what the head writes into the folder, the worker reads through the mount."""
+
+    cluster: Cluster
+    worker: Node
+    source: str
+    folder: str
+    name: str = "nfs-readback"
+    layer: Layer = Layer.STORAGE
+
+    @property
+    def node(self) -> str:
+        return self.worker.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("nfs-mount", self.node),)
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        probes = (self._here, mount_probe(self.folder, self.cluster.name))
+        return (Want(self.cluster.head.name, self._there), *(Want(self.node, probe) for probe in probes))
+
+    def check(self, facts: Facts) -> Finding:
+        written, read = facts.get(self.cluster.head.name, self._there), facts.get(self.node, self._here)
+        if not facts.get(self.node, mount_probe(self.folder, self.cluster.name)).is_nfs:
+            return Pending(step_id("nfs-mount", self.node))
+        if written and written == read:
+            return Ok("read what the head wrote")
+        action = ReadBack(self.cluster, self.worker, self.source, self.folder)
+        if written:
+            return Drifted((f"{self.node} does not read what {self.cluster.head.name} wrote",), (action,))
+        return Absent((action,))
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        written = facts.get(self.cluster.head.name, self._there)
+        return (RemoveToken(self.cluster, self.worker, self.source),) if written else ()
+
+    @property
+    def _there(self) -> Probe[str]:
+        return token_probe(token_path(self.cluster, self.worker, self.source))
+
+    @property
+    def _here(self) -> Probe[str]:
+        return token_probe(token_path(self.cluster, self.worker, self.folder))
+
+
+def _mark(cluster: Cluster) -> str:
+    return f"x-sparkctl={cluster.name}"
+
+
+def _is_marked(line: str, cluster: Cluster) -> bool:
+    words = line.split()
+    return len(words) > 3 and _mark(cluster) in words[3].split(",")

@@ -1,0 +1,93 @@
+"""Commands that the other steps need on the nodes, and the Debian packages that bring them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action
+from sparkctl.core.actions import InstallPackages, RemovePackages
+from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, step_id
+from sparkctl.facts.packages import PackagesFact, packages_probe
+from sparkctl.facts.probe import Facts, Want
+from sparkctl.facts.state import PACKAGES, state_path
+from sparkctl.topology import Cluster, Node, Role
+
+PACKAGE_OF = {
+    "ssh": "openssh-client",
+    "ping": "iputils-ping",
+    "ss": "iproute2",
+    "rsync": "rsync",
+    "exportfs": "nfs-kernel-server",
+    "mount.nfs": "nfs-common",
+    "python3": "python3-minimal",
+}
+"""The Debian and Ubuntu package of each command that a step may ask for."""
+
+
+@dataclass(frozen=True)
+class PackagesStep:
+    """The commands of one node. Layer image, as what was installed stays on `down` and goes on `down --purge`."""
+
+    cluster: Cluster
+    on: Node
+    commands: tuple[str, ...]
+    allowed: bool
+    name: str = "packages"
+    layer: Layer = Layer.IMAGE
+
+    @property
+    def node(self) -> str:
+        return self.on.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("state", self.node),)
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, packages_probe(self.commands, self._record)),)
+
+    def check(self, facts: Facts) -> Finding:
+        fact = self._fact(facts)
+        missing = [command for command in self.commands if command not in fact.commands]
+        if not missing:
+            return Ok(", ".join(self.commands))
+        packages = tuple(dict.fromkeys(PACKAGE_OF[command] for command in missing))
+        if not (self.allowed and fact.apt):
+            why = "installing is not allowed (host.install_packages)" if fact.apt else "the node has no apt-get"
+            return Blocked(
+                f"{self.node} lacks {', '.join(missing)}, and {why}",
+                f"on {self.node}: sudo apt-get install {' '.join(packages)}; or allow it in the profile",
+            )
+        return Absent((InstallPackages(packages, self._record),))
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        recorded = self._fact(facts).recorded
+        return (RemovePackages(recorded, self._record),) if recorded else ()
+
+    def _fact(self, facts: Facts) -> PackagesFact:
+        return facts.get(self.node, packages_probe(self.commands, self._record))
+
+    @property
+    def _record(self) -> str:
+        return state_path(self.cluster, self.on, PACKAGES)
+
+
+def commands_for(node: Node, *, alone: bool, store: str) -> tuple[str, ...]:
+    """What one node needs: nothing but `ss` when it is alone, else the tools of the fabric and of the model store."""
+    if alone:
+        return ("ss",)
+    head = node.role is Role.HEAD
+    stores = {"copy": ("rsync",), "nfs": ("exportfs",) if head else ("mount.nfs",)}
+    return ("ss", "ping", *(("ssh",) if head else ()), *stores.get(store, ()))
+
+
+def steps(
+    cluster: Cluster, *, store: str, allowed: bool, extra: Mapping[str, Iterable[str]] | None = None
+) -> tuple[PackagesStep, ...]:
+    """One for every node; `store` is nfs, copy or anything else for none, `extra` adds commands by node name."""
+    found = []
+    for node in cluster.nodes:
+        more = tuple((extra or {}).get(node.name, ()))
+        commands = (*commands_for(node, alone=not cluster.workers, store=store), *more)
+        found.append(PackagesStep(cluster, node, tuple(dict.fromkeys(commands)), allowed))
+    return tuple(found)
