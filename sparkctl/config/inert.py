@@ -1,5 +1,7 @@
 """Variables of document 1 that have no effect here, and why; so that its file works as it is."""
 
+from collections.abc import Mapping
+
 _KUBERNETES = "sparkctl runs containers without Kubernetes"
 _NETWORK = "sparkctl checks the network and does not configure connections of the LAN"
 _AGENTS = "the multi-agent chat is a component that this version does not deploy"
@@ -42,7 +44,7 @@ INERT: dict[str, str] = {
 _ON = ("1", "true", "yes", "on")
 
 
-def notes(values: dict[str, str]) -> tuple[str, ...]:
+def notes(values: Mapping[str, str]) -> tuple[str, ...]:
     """One sentence for each reason that applies to the variables that are set (name to value).
 
     A switch that is on for a component that cannot be deployed is named first, on its own.

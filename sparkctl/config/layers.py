@@ -37,11 +37,13 @@ class _Merge:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     seen: dict[str, str] = field(default_factory=dict)
+    used: frozenset[str] = frozenset()
 
     def file(self, path: Path, label: str, layer: int) -> None:
         """Add what a file says; names that its own values refer to may be the file's own."""
         read = envfile.read(path, label, {**self.environ, **self.seen})
         self.problems += read.problems
+        self.used |= read.used
         for line in read.assignments:
             self.seen[line.name] = line.value
             if line.name in self.known:
@@ -102,7 +104,8 @@ def merge(
     owned = lab_owned if lab else frozenset()
     merge.environment(owned)
     merge.flags(flags, owned)
-    redact = Redactor.of(environ, merge.seen, flags)
+    ours = known | INERT.keys() | merge.used
+    redact = Redactor.of({name: environ[name] for name in ours & environ.keys()}, merge.seen, flags)
     return Layers(merge.values, merge.inert, tuple(merge.problems), tuple(merge.notes), redact)
 
 

@@ -1,19 +1,20 @@
 """Reads the whole configuration: where and what, with the origin of every value and all problems at once."""
 
 import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from sparkctl.config import inert, layers, overrides, profiles
 from sparkctl.config.faults import settings_problems
-from sparkctl.config.nodes import Assembly
-from sparkctl.config.origin import HIDDEN, Origin, Raw, Redactor
+from sparkctl.config.fit import Fit
+from sparkctl.config.nodes import Roster
+from sparkctl.config.origin import Origin, Raw, Redactor
+from sparkctl.config.origins import origins_of
 from sparkctl.config.profile import Profile
 from sparkctl.config.settings import Settings
 from sparkctl.config.yamlfile import Document
@@ -60,14 +61,15 @@ def load(
     settings, found = _settings(merged.values)
     problems += [*merged.problems, *found]
     if what and settings:
-        assembly = Assembly(settings, merged.values, environ, folder)
-        what = overrides.apply(what, settings)
-        cluster = assembly.cluster(None if what.nodes == "all" else what.nodes)
-        problems += [*assembly.problems, *_misfits(what, assembly, document)]
-        if cluster and not problems:
-            notes = (*merged.notes, *inert.notes(dict(merged.inert)))
-            origins = dict(_origins(settings, merged.values, what, document, merged.redact))
-            return Config(settings, what, cluster, MappingProxyType(origins), tuple(map(merged.redact, notes)))
+        wanted = None if what.nodes == "all" else what.nodes
+        roster = Roster(settings, merged.values, environ, folder, wanted)
+        fit = Fit(what, overrides.apply(what, settings), document, roster)
+        problems += [*roster.problems, *fit.problems()]
+        if not problems:
+            notes = (*merged.notes, *fit.notes(), *inert.notes(merged.inert))
+            origins = dict(origins_of(fit, merged.values, merged.redact))
+            shown = tuple(merged.redact(note) for note in notes)
+            return Config(settings, fit.profile, roster.cluster(), MappingProxyType(origins), shown)
     raise ConfigError(tuple(_redacted(problem, merged.redact) for problem in problems))
 
 
@@ -91,66 +93,6 @@ def _where() -> frozenset[str]:
     """The variables that say where the nodes are; for a lab only the lab itself sets them."""
     extras = {name: field.json_schema_extra for name, field in Settings.model_fields.items()}
     return frozenset(n.upper() for n, extra in extras.items() if isinstance(extra, dict) and extra["group"] == "where")
-
-
-def _misfits(profile: Profile, assembly: Assembly, document: Document) -> Iterator[Problem]:
-    """What profile and cluster ask of each other in vain."""
-    configured = assembly.configured
-    nodes = configured if profile.nodes == "all" else profile.nodes
-    if nodes > configured:
-        yield Problem(
-            document.where(("nodes",)), "nodes", str(nodes), f"at most {configured}, as many as are configured"
-        )
-    parallel = profile.engine.tensor_parallel
-    ranks = (nodes if parallel == "nodes" else parallel) * _pipeline(profile.engine.extra_args)
-    if parallel != "nodes" and ranks != nodes and nodes <= configured:
-        name, where = "engine.tensor_parallel", document.where(("engine", "tensor_parallel"))
-        if assembly.settings.tensor_parallel is not None:
-            name, where = "TENSOR_PARALLEL", assembly.where("TENSOR_PARALLEL")
-        yield Problem(
-            where, name, str(parallel), f"{nodes}: every node holds one GPU; nodes: N in the profile uses fewer"
-        )
-    taken = list(profile.ports.model_dump().values())
-    if len(set(taken)) < len(taken):
-        yield Problem(document.where(("ports",)), "ports", "one port for two services", "four different ports")
-
-
-def _pipeline(arguments: tuple[str, ...]) -> int:
-    """The pipeline stages that the engine's own arguments ask for."""
-    found = re.search(r"(?:^|\s)(?:-pp|--pipeline-parallel-size)[\s=](\d{1,4})(?:\s|$)", " ".join(arguments))
-    return int(found[1]) if found else 1
-
-
-def _origins(
-    settings: Settings, values: Mapping[str, Raw], profile: Profile, document: Document, redact: Redactor
-) -> Iterator[tuple[str, Origin]]:
-    for field in Settings.model_fields:
-        name = field.upper()
-        raw = values.get(name)
-        yield name, Origin(_shown(getattr(settings, field), redact), raw.where if raw and raw.text else "default")
-    changed: dict[tuple[str, ...], str] = {
-        place: field for field, place in overrides.PLACES.items() if getattr(settings, field) is not None
-    }
-    for path, value in _leaves(profile.model_dump()):
-        variable = changed.get(path)
-        where = f"profile {profile.name}" if path in document.places else "default"
-        yield ".".join(path), Origin(_shown(value, redact), values[variable.upper()].where if variable else where)
-
-
-def _leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _leaves(inner, (*path, key))
-    else:
-        yield path, value
-
-
-def _shown(value: Any, redact: Redactor) -> str:
-    if isinstance(value, SecretStr):
-        return HIDDEN if value.get_secret_value() else ""
-    if isinstance(value, tuple):
-        return redact(" ".join(map(str, value)))
-    return "" if value is None else redact(str(value))
 
 
 def _redacted(problem: Problem, redact: Redactor) -> Problem:

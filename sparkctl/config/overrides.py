@@ -1,12 +1,14 @@
 """Lays the variables of *what* over the profile: document 1 says MODEL where a profile says model.id."""
 
-import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from sparkctl.config.profile import Profile
 from sparkctl.config.settings import Settings
 
-PLACES: dict[str, tuple[str, str]] = {
+Place = tuple[str, ...]
+PLACES: Mapping[str, Place] = {
+    "model": ("model", "id"),
     "tensor_parallel": ("engine", "tensor_parallel"),
     "gpu_memory_util": ("engine", "gpu_memory_utilization"),
     "max_model_len": ("engine", "max_model_len"),
@@ -18,27 +20,54 @@ PLACES: dict[str, tuple[str, str]] = {
     "enable_expert_parallel": ("engine", "expert_parallel"),
     "trust_remote_code": ("engine", "trust_remote_code"),
     "load_format": ("engine", "load_format"),
+    "nccl_debug": ("engine", "env", "NCCL_DEBUG"),
+    "vllm_log_level": ("engine", "env", "VLLM_LOGGING_LEVEL"),
+    "extra_args": ("engine", "extra_args"),
+    "enable_vllm": ("components",),
 }
 """Field of Settings to the place in the profile that it overrides."""
-ENVIRONMENT = {"nccl_debug": "NCCL_DEBUG", "vllm_log_level": "VLLM_LOGGING_LEVEL"}
-"""Field of Settings to the variable of the engine's containers that it sets."""
+OF_THE_MODEL: Mapping[Place, Any] = {
+    ("model", "revision"): "main",
+    ("model", "allow"): (),
+    ("model", "served_name"): None,
+    ("engine", "weights_gib"): None,
+}
+"""What the profile says of its own model, and what holds for another one."""
 
 
 def apply(profile: Profile, settings: Settings) -> Profile:
     """The profile with every override that is set."""
-    changes: dict[str, dict[str, Any]] = {"engine": {}, "ports": {}, "image": {}}
-    for field, (part, key) in PLACES.items():
-        if (value := getattr(settings, field)) is not None:
-            changes[part][key] = value
-    more = {name: value for field, name in ENVIRONMENT.items() if (value := getattr(settings, field)) is not None}
-    if more:
-        changes["engine"]["env"] = {**profile.engine.env, **more}
-    if settings.extra_args:
-        changes["engine"]["extra_args"] = (*profile.engine.extra_args, *shlex.split(settings.extra_args))
-    if settings.model and settings.model != profile.model.id:
-        changes["model"] = {"id": settings.model, "revision": "main", "allow": (), "served_name": None}
-        changes["engine"]["weights_gib"] = None
-    updated = {part: getattr(profile, part).model_copy(update=values) for part, values in changes.items() if values}
-    if settings.enable_vllm is not None:
-        updated["components"] = ("vllm",) if settings.enable_vllm else ()
-    return profile.model_copy(update=updated)
+    updated: Profile = profile
+    for field, place in PLACES.items():
+        if getattr(settings, field) is not None:
+            updated = _put(updated, place, _value(profile, settings, field))
+    if updated.model.id != profile.model.id:
+        for place, value in OF_THE_MODEL.items():
+            updated = _put(updated, place, value)
+    return updated
+
+
+def touched(profile: Profile, settings: Settings) -> dict[str, list[Place]]:
+    """Field of Settings to the places in the profile, as it is written, that it changes."""
+    found = {field: [place] for field, place in PLACES.items() if getattr(settings, field) is not None}
+    if settings.model not in (None, profile.model.id):
+        found["model"] += OF_THE_MODEL
+    return found
+
+
+def _value(profile: Profile, settings: Settings, field: str) -> Any:
+    if field == "extra_args":
+        return (*profile.engine.extra_args, *settings.extra_words())
+    if field == "enable_vllm":
+        others = tuple(name for name in profile.components if name != "vllm")
+        return ("vllm", *others) if settings.enable_vllm else others
+    return getattr(settings, field)
+
+
+def _put(part: Any, place: Place, value: Any) -> Any:
+    """A copy of a model or mapping with one value replaced."""
+    key, *rest = place
+    if isinstance(part, dict):
+        return {**part, key: value}
+    inner = _put(getattr(part, key), tuple(rest), value) if rest else value
+    return part.model_copy(update={key: inner})

@@ -4,6 +4,7 @@ A field's name in upper case is the variable's name; document 1's names are kept
 flags) are merged in `layers.py`, because every value is shown with where it came from.
 """
 
+import shlex
 from typing import Annotated, Any
 
 from pydantic import Field, JsonValue, SecretStr
@@ -128,7 +129,9 @@ class Settings(BaseSettings):
     nccl_debug: str | None = _what(
         "How much NCCL says.", "VERSION, WARN, INFO or TRACE", pattern="^(VERSION|WARN|INFO|TRACE)$"
     )
-    extra_args: str | None = _what("More arguments of vllm serve, after the profile's.", "shell words")
+    extra_args: values.Words | None = _what(
+        "More arguments of vllm serve, after the profile's.", "words with closed quotes"
+    )
     vllm_log_level: str | None = _what("How much vLLM says.", LEVEL, pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     enable_vllm: bool | None = _what("Serve the model.", FLAG)
 
@@ -143,6 +146,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The merged layers alone: nothing is read behind the back of `origins`."""
         return (init_settings,)
+
+    def extra_words(self) -> tuple[str, ...]:
+        """EXTRA_ARGS as a shell splits it."""
+        return tuple(shlex.split(self.extra_args or ""))
 
     def hf_cache_at(self, home: str) -> str:
         """The model cache on a node with that home folder, absolute."""

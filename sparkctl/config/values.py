@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import shlex
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -101,6 +102,11 @@ def _secret(text: object) -> object:
     return text
 
 
+def _words(text: str) -> str:
+    shlex.split(text)
+    return text
+
+
 def _items(text: object) -> object:
     return tuple(re.split(r"[,\s]+", text.strip(", \t\n"))) if isinstance(text, str) and text.strip(", \t\n") else ()
 
@@ -116,5 +122,6 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 NodePath = Annotated[str, AfterValidator(_node_path)]
 Url = Annotated[str, AfterValidator(_url)]
 Size = Annotated[float, BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value)]
+Words = Annotated[str, AfterValidator(_words)]
 Secret = BeforeValidator(_secret)
 Items = BeforeValidator(_items)
