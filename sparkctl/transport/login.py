@@ -2,11 +2,13 @@
 
 import socket
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import fabric
 import paramiko
+from paramiko.auth_strategy import AuthFailure
 from paramiko.ssh_exception import NoValidConnectionsError
 
 from sparkctl.errors import HostKeyError, LoginError, SparkctlError, UnreachableError
@@ -53,15 +55,12 @@ def hops(connection: fabric.Connection) -> Iterator[fabric.Connection]:
 
 def _prepare(node: Node, timeout: float) -> fabric.Connection:
     config = fabric.Config(lazy=True)
+    # The node's own values come first, so that tokens such as the %p of a ProxyCommand see them. A port of 22 is the
+    # default of a node: the SSH configuration may say otherwise.
+    own = [f"User {node.user}"] * bool(node.user) + [f"Port {node.port}"] * (node.port != SSH_PORT)
+    config.base_ssh_config.parse(StringIO("\n".join([f"Host {node.address}", *own])))
     config.load_ssh_config()
-    # 22 is the default of a node, so that the SSH configuration may say otherwise.
-    return fabric.Connection(
-        node.address,
-        user=node.user or None,
-        port=node.port if node.port != SSH_PORT else None,
-        config=config,
-        connect_timeout=max(1, round(timeout)),
-    )
+    return fabric.Connection(node.address, config=config, connect_timeout=max(1, round(timeout)))
 
 
 def _offer(hop: fabric.Connection, identity_file: str, unlock: Unlock | None) -> Offer:
@@ -83,9 +82,9 @@ def _open(hop: fabric.Connection, node: Node, hosts: KnownHosts, offer: Offer, t
         hop.open()
     except HostKeyError:
         raise
-    except paramiko.AuthenticationException as error:
-        raise _login_error(node, place, offer) from error
     except (paramiko.SSHException, OSError, EOFError) as error:
+        if isinstance(error, paramiko.AuthenticationException) and not _timed_out(error):
+            raise _login_error(node, place, offer) from error
         raise UnreachableError(
             f"{node.name} ({place}) {_wording(error, timeout)}", where=node.name, fix=_fix(error, hop)
         ) from error
@@ -135,11 +134,20 @@ def _wording(error: Exception, timeout: float) -> str:
         return "has no address: the name was not found"
     if isinstance(error, ConnectionRefusedError):
         return "refuses connections: no SSH server listens on that port"
-    if isinstance(error, TimeoutError):
+    if _timed_out(error):
         return f"did not answer within {timeout:g} s"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be reached: {error.strerror.lower()}"
     return f"answers, but not as an SSH server should: {str(error) or 'the connection was closed'}"
+
+
+def _timed_out(error: BaseException) -> bool:
+    """Paramiko wraps some time-outs; those of a log-in are among the results of the keys."""
+    if isinstance(error, AuthFailure):
+        return any("timeout" in str(result.result) for result in error.result)
+    # "No existing session" is said when the time for the whole handshake is over.
+    late = isinstance(error, paramiko.SSHException) and str(error) == "No existing session"
+    return late or isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError)
 
 
 def _fix(error: Exception, hop: fabric.Connection) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 120.0
 CHANNEL_SECONDS = 30.0
+BUSY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
+"""Seconds to wait for a free session: one that has just ended counts against MaxSessions a moment longer."""
+
 SYSTEM_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 # Its transport thread logs what is raised here as errors of our own; without a handler Python prints it.
@@ -166,16 +170,17 @@ class SshSession:
 
     def open_channel(self) -> paramiko.Channel:
         """A fresh channel, to be closed by the caller. Raises ConnectionLost, CommandFailed (too many are open)."""
-        try:
-            channel = self._transport().open_session(timeout=CHANNEL_SECONDS)
-        except paramiko.ChannelException as error:
-            raise CommandFailed(
-                f"{self._node.name} refuses another SSH session: {error}",
-                where=self._node.name,
-                fix="raise MaxSessions in the node's sshd_config (the usual value is 10)",
-            ) from error
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise self._lost() from error
+        for pause in (*BUSY_PAUSES, None):
+            try:
+                channel = self._transport().open_session(timeout=CHANNEL_SECONDS)
+            except paramiko.ChannelException as error:
+                if pause is None:
+                    raise self._too_many(error) from error
+                time.sleep(pause)
+            except (paramiko.SSHException, OSError, EOFError) as error:
+                raise self._lost() from error
+            else:
+                break
         with self._count_lock:
             self.round_trips += 1
         return channel
@@ -222,6 +227,13 @@ class SshSession:
     def _failed(self, title: str, ending: str, capture: Capture) -> CommandFailed:
         output = capture.stderr if capture.stderr.strip() else capture.stdout
         return command_failed(title, ending, output, node=self._node.name, user=self.user)
+
+    def _too_many(self, error: paramiko.ChannelException) -> CommandFailed:
+        return CommandFailed(
+            f"{self._node.name} refuses another SSH session: {error.text}",
+            where=self._node.name,
+            fix="raise MaxSessions in the node's sshd_config (the usual value is 10)",
+        )
 
     def _lost(self) -> ConnectionLost:
         return ConnectionLost(

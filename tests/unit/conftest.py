@@ -1,0 +1,41 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sshd import Sshd
+
+from sparkctl.transport.ssh import SshSession
+
+
+@pytest.fixture(scope="session")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    """One real sshd for all tests that leave it as it is."""
+    server = Sshd(tmp_path_factory.mktemp("sshd") / "server")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_sshd(tmp_path: Path) -> Iterator[Sshd]:
+    """An sshd of the test's own, to be broken."""
+    server = Sshd(tmp_path / "server")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def session(sshd: Sshd) -> Iterator[SshSession]:
+    """An open session to the shared sshd."""
+    with_node = sshd.open()
+    yield with_node
+    with_node.close()
+
+
+@pytest.fixture
+def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home folder with .ssh, and no agent."""
+    home = tmp_path / "laptop"
+    (home / ".ssh").mkdir(parents=True, mode=0o700)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    return home
