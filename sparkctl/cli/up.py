@@ -75,12 +75,12 @@ def blocked_error(made: "Plan") -> "SparkctlError":
 
 
 def confirm_replacing(screen: "Screen", made: "Plan", *, yes: bool) -> None:
-    """Ask before a workload that is there is taken away. Raises SparkctlError when the answer is no."""
-    from sparkctl.core.step import Drifted, Layer
+    """Ask before something that serves is stopped. Raises SparkctlError when the answer is no."""
+    from sparkctl.core.step import Drifted
 
-    lost = [i.id for i in made.items if i.step.layer is Layer.WORKLOAD and isinstance(i.finding, Drifted)]
+    lost = [item.id for item in made.items if isinstance(item.finding, Drifted) and item.finding.disrupts]
     if lost:
-        screen.confirm(f"{', '.join(lost)}: stop what is there and start it anew?", yes=yes)
+        screen.confirm(f"{', '.join(lost)}: stop what runs and start it anew?", yes=yes)
 
 
 def show_timings(screen: "Screen", events: "Sequence[Event]", *, wanted: bool) -> None:

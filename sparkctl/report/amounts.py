@@ -13,7 +13,9 @@ def size(count: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """A duration in its two largest parts: `0.4 s`, `12 s`, `3 min 04 s`, `2 h 05 min`, `3 d 4 h`."""
+    """A duration in its two largest parts: `40 ms`, `2.4 s`, `12 s`, `3 min 04 s`, `2 h 05 min`, `3 d 4 h`."""
+    if 0 < seconds < 0.95:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

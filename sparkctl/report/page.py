@@ -9,8 +9,11 @@ from sparkctl.report.look import Look, clean, look_at
 if TYPE_CHECKING:
     from rich.text import Text
 
-NARROWEST = 24
+NARROWEST = 32
 """Columns that a text must be left with; where its heads leave less, it starts on a line of its own."""
+
+HANG = 2
+"""Columns that the folded rest of a text stands further in, so that it does not look like a text of its own."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Line:
     indent: int = 0
     heads: tuple[tuple[str, str], ...] = ()
     """Pairs of text and style, already padded."""
+    lead: str = ""
+    """Stands before the text and in its style; the folded rest hangs to its right."""
 
 
 class Page:
@@ -61,15 +66,26 @@ class Page:
         prefix = Text(" " * line.indent)
         for head, style in line.heads:
             prefix.append(clean(head), style)
+        wide = prefix.cell_len > line.indent + 4
+        if wide and self.look.width and self.look.width - prefix.cell_len < NARROWEST:
+            if prefix.plain.strip():
+                yield _stripped(prefix)
+            prefix = Text(" " * (line.indent + 4))
+        prefix.append(line.lead, line.style)
         left = prefix.cell_len
-        if line.heads and self.look.width and self.look.width - left < NARROWEST:
-            yield _stripped(prefix)
-            prefix, left = Text(" " * (line.indent + 4)), line.indent + 4
         body = Text(clean(line.text), line.style)
-        width = max(self.look.width - left, NARROWEST)
-        folded = body.wrap(self.console, width) if self.look.width else body.split()
-        for number, row in enumerate(folded or [Text()]):
-            yield _stripped((Text(" " * left) if number else prefix) + row)
+        for number, (hang, row) in enumerate(self._folded(body, left, HANG * bool(line.heads))):
+            yield _stripped((Text(" " * (left + hang)) if number else prefix) + row)
+
+    def _folded(self, body: "Text", left: int, hang: int) -> "Iterator[tuple[int, Text]]":
+        """Rows of a text that starts `left` columns from the edge, with the indent that each has beyond that."""
+        for part in body.split(allow_blank=True):
+            if not self.look.width:
+                yield 0, part
+                continue
+            width = max(self.look.width - left - hang, 1)
+            for number, row in enumerate(part.wrap(self.console, width) or [part]):
+                yield hang * bool(number), row
 
 
 def _stripped(text: "Text") -> "Text":

@@ -19,12 +19,13 @@ class PlainProgress:
     def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic) -> None:
         self.stream, self.track = stream, Track(clock)
         self._said: dict[str, tuple[float, str]] = {}
+        self._deaf = False
 
     def __enter__(self) -> "PlainProgress":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stream.flush()
+        return None
 
     def emit(self, event: Event) -> None:
         """Take one event; safe from any thread."""
@@ -59,8 +60,11 @@ class PlainProgress:
     def _line(self, key: str, text: str) -> None:
         minutes, seconds = divmod(int(self.track.elapsed), 60)
         body = " ".join(clean(f"{key} {text}").split())
-        self.stream.write(f"[{minutes:02}:{seconds:02}] {body}\n")
-        self.stream.flush()
+        try:
+            if not self._deaf:
+                print(f"[{minutes:02}:{seconds:02}] {body}", file=self.stream, flush=True)
+        except BrokenPipeError:
+            self._deaf = True  # the reader left; steps that are half done are finished all the same
 
 
 class NoProgress:

@@ -1,7 +1,7 @@
 """A plan, or what would be taken away, as lines: by layer, then by step; nodes that share a finding share a line."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparkctl.core.plan import Item, Plan, UndoItem
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending
@@ -13,16 +13,19 @@ WIDEST_NODES = 24
 
 STYLES = {Absent: "green", Drifted: "yellow", Pending: "cyan", Blocked: "bold red", Ok: "dim"}
 
+Words = tuple[str, str, str]
+"""A text, its style, and what leads it in, such as the bar before a command."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """One finding of one step, and the nodes that share it. `lines` are pairs of text and style."""
+    """One finding of one step, and the nodes that share it. `lines` are texts, each with its style and its lead."""
 
     name: str
     nodes: tuple[str, ...]
     mark: str
     style: str
-    lines: tuple[tuple[str, str], ...]
+    lines: tuple[Words, ...]
 
 
 @dataclass(frozen=True)
@@ -51,32 +54,38 @@ def count(plan: Plan) -> Counts:
 def show_plan(plan: Plan, glyphs: Glyphs, *, verbose: bool = False) -> list[Line]:
     """The whole plan. What is as wished is counted, or listed when verbose."""
     nodes = tuple(dict.fromkeys(item.step.node for item in plan.items))
+    layers = {layer: [item for item in plan.items if item.step.layer is layer] for layer in Layer}
+    rows = {
+        layer: _shared((_row(i, glyphs, verbose) for i in items if verbose or not isinstance(i.finding, Ok)), nodes)
+        for layer, items in layers.items()
+    }
+    table = Table.of([row for inside in rows.values() for row in inside], nodes, glyphs)
     lines: list[Line] = []
-    for layer in Layer:
-        items = [item for item in plan.items if item.step.layer is layer]
-        listed = [item for item in items if verbose or not isinstance(item.finding, Ok)]
-        fine = len(items) - len(listed)
-        if items:
-            lines.append(Line(str(layer), "bold"))
-            lines += _table(_shared(_row(item, glyphs, verbose) for item in listed), nodes)
-        if fine:
-            lines.append(Line(f"{fine} as wished", "dim", 2, ((f"{glyphs.ok} ", "dim green"),)))
+    for layer, items in layers.items():
+        fine = sum(isinstance(item.finding, Ok) for item in items) if not verbose else 0
+        lines += [Line(str(layer), "bold")] if items else []
+        lines += [line for row in rows[layer] for line in table.lines(row)]
+        lines += [Line(f"{fine} as wished", "dim", 2, ((glyphs.ok.ljust(table.marks), "green"),))] if fine else []
     return [*lines, Line(""), Line(count(plan).sentence(), "bold")]
 
 
 def show_undo(items: Sequence[UndoItem], glyphs: Glyphs, *, verbose: bool = False) -> list[Line]:
     """What would be taken away, last made first."""
-    nodes = tuple(dict.fromkeys(item.step.node for item in items))
+    nodes = tuple(dict.fromkeys(item.step.node for item in reversed(items)))
+    rows = {
+        layer: _shared((_undo_row(i, glyphs, verbose) for i in items if i.step.layer is layer), nodes)
+        for layer in reversed(Layer)
+    }
+    table = Table.of([row for inside in rows.values() for row in inside], nodes, glyphs)
     lines: list[Line] = []
-    for layer in reversed(Layer):
-        inside = [item for item in items if item.step.layer is layer]
-        rows = (
-            Row(i.step.name, (i.step.node,), glyphs.remove, "red", tuple(_actions(i, glyphs, verbose))) for i in inside
-        )
-        if inside:
-            lines.append(Line(str(layer), "bold"))
-            lines += _table(_shared(rows), nodes)
+    for layer, inside in rows.items():
+        lines += [Line(str(layer), "bold")] if inside else []
+        lines += [line for row in inside for line in table.lines(row)]
     return [*lines, Line(""), Line(f"Plan: {len(items)} to remove.", "bold")]
+
+
+def _undo_row(item: UndoItem, glyphs: Glyphs, verbose: bool) -> Row:
+    return Row(item.step.name, (item.step.node,), glyphs.remove, "red", tuple(_actions(item, glyphs, verbose)))
 
 
 def _row(item: Item, glyphs: Glyphs, verbose: bool) -> Row:
@@ -95,55 +104,71 @@ def _mark(finding: Finding, glyphs: Glyphs) -> str:
     return marks[type(finding)]
 
 
-def _words(item: Item, glyphs: Glyphs, verbose: bool) -> Iterator[tuple[str, str]]:
-    """What a finding says, as pairs of text and style."""
+def _words(item: Item, glyphs: Glyphs, verbose: bool) -> Iterator[Words]:
+    """What a finding says."""
     match item.finding:
         case Ok(note):
-            yield note or "as wished", "dim"
+            yield note or "as wished", "dim", ""
         case Pending(on):
-            yield f"known after {on}", "dim"
+            name, _, node = on.partition("@")
+            yield f"known after {name if node == item.step.node else on}", "dim", ""
         case Blocked(problem, fix):
-            yield problem, ""
-            yield f"fix: {fix}", "green"
+            yield problem, "", ""
+            yield f"fix: {fix}", "green", ""
         case Drifted(differences):
             yield from _actions(item, glyphs, verbose)
-            yield from ((f"because: {difference}", "yellow") for difference in differences)
+            yield from ((f"because: {difference}", "yellow", "") for difference in differences)
         case Absent():
             yield from _actions(item, glyphs, verbose)
 
 
-def _actions(item: Item | UndoItem, glyphs: Glyphs, verbose: bool) -> Iterator[tuple[str, str]]:
+def _actions(item: Item | UndoItem, glyphs: Glyphs, verbose: bool) -> Iterator[Words]:
     for action in item.actions:
-        yield action.summary, ""
+        yield action.summary, "", ""
         if verbose and action.detail:
-            yield from ((f"  {glyphs.bar} {line}", "dim") for line in action.detail.rstrip().splitlines())
+            yield from ((line, "dim", f"  {glyphs.bar} ") for line in action.detail.rstrip().splitlines())
 
 
-def _shared(rows: Iterable[Row]) -> list[Row]:
-    """Rows of one step that say the same become one; steps keep their order."""
-    by_content: dict[tuple[str, str, tuple[tuple[str, str], ...]], Row] = {}
+def _shared(rows: Iterable[Row], order: tuple[str, ...]) -> list[Row]:
+    """Rows of one step that say the same become one; steps keep their order, nodes have theirs."""
+    same: dict[tuple[str, str, tuple[Words, ...]], list[Row]] = {}
     for row in rows:
-        key = (row.name, row.mark, row.lines)
-        nodes = by_content[key].nodes if key in by_content else ()
-        by_content[key] = Row(row.name, (*nodes, *row.nodes), row.mark, row.style, row.lines)
-    order = list(dict.fromkeys(name for name, _, _ in by_content))
-    return sorted(by_content.values(), key=lambda row: order.index(row.name))
+        same.setdefault((row.name, row.mark, row.lines), []).append(row)
+    names = list(dict.fromkeys(name for name, _, _ in same))
+    merged = [
+        replace(group[0], nodes=tuple(sorted((n for row in group for n in row.nodes), key=order.index)))
+        for group in same.values()
+    ]
+    return sorted(merged, key=lambda row: names.index(row.name))
 
 
-def _table(rows: Sequence[Row], nodes: tuple[str, ...]) -> Iterator[Line]:
-    """Rows in columns; the second and later lines of a row stand under its first."""
-    marks = max((len(row.mark) for row in rows), default=0) + 1
-    names = max((len(row.name) for row in rows), default=0) + 2
-    wide = max((len(_places(row.nodes, nodes)) for row in rows), default=0) + 2
-    for row in rows:
+@dataclass(frozen=True)
+class Table:
+    """The columns before the text: their widths, and every node that there is."""
+
+    marks: int
+    names: int
+    places: int
+    nodes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], nodes: tuple[str, ...], glyphs: Glyphs) -> "Table":
+        """Columns wide enough for all rows."""
+        marks = max(map(len, (glyphs.ok, glyphs.create, glyphs.change, glyphs.later, glyphs.blocked))) + 1
+        names = max((len(row.name) for row in rows), default=0) + 2
+        places = max((len(_places(row.nodes, nodes)) for row in rows), default=0) + 2
+        return cls(marks, names, places, nodes)
+
+    def lines(self, row: Row) -> Iterator[Line]:
+        """One row; its second and later lines stand under its first."""
         heads = (
-            (row.mark.ljust(marks), row.style),
-            (row.name.ljust(names), ""),
-            (_places(row.nodes, nodes).ljust(wide), "dim"),
+            (row.mark.ljust(self.marks), row.style),
+            (row.name.ljust(self.names), ""),
+            (_places(row.nodes, self.nodes).ljust(self.places), "dim"),
         )
-        blank = ((" " * (marks + names + wide), ""),)
-        for number, (text, style) in enumerate(row.lines or (("", ""),)):
-            yield Line(text, style, 2, blank if number else heads)
+        blank = ((" " * (self.marks + self.names + self.places), ""),)
+        for number, (text, style, lead) in enumerate(row.lines or (("", "", ""),)):
+            yield Line(text, style, 2, blank if number else heads, lead)
 
 
 def _places(nodes: tuple[str, ...], every: tuple[str, ...]) -> str:

@@ -1,0 +1,36 @@
+"""Runs the command line on fake nodes in a process of its own: python cli_child.py FOLDER SCENARIO ARGUMENTS...
+
+For what needs a real process: signals, pipes, terminals.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from cli_fakes import hosts_of, install, small_world
+
+SCENARIOS = {"fast": {}, "slow": {"seconds": 20.0, "total": 8 << 30}, "brisk": {"seconds": 1.0, "total": 8 << 30}}
+
+
+class _Set:
+    """Sets attributes for good: the process ends with the test."""
+
+    def setattr(self, target: str, value: object) -> None:
+        module, _, name = target.rpartition(".")
+        __import__(module)
+        setattr(sys.modules[module], name, value)
+
+
+def main() -> None:
+    folder, scenario = Path(sys.argv[1]), sys.argv[2]
+    _, steps = small_world(**SCENARIOS[scenario])
+    install(_Set(), folder, steps, hosts_of())
+    os.chdir(folder)
+    os.environ["XDG_STATE_HOME"] = str(folder / "state")
+    sys.argv = ["sparkctl", *sys.argv[3:]]
+    from sparkctl.__main__ import main as run
+
+    run()
+
+
+main()

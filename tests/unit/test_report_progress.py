@@ -1,0 +1,181 @@
+"""Progress of a run: what is worked out from events, and how it is drawn."""
+
+import io
+import threading
+
+from cli_fakes import clock
+
+from sparkctl.core.events import Event, RunEnded, RunStarted, StepEnded, StepMoved, StepStarted
+from sparkctl.report.live import LiveProgress
+from sparkctl.report.look import Look
+from sparkctl.report.page import Page
+from sparkctl.report.plain import NoProgress, PlainProgress
+from sparkctl.report.timings import show_timings, timings_data
+from sparkctl.report.track import Track
+
+GIB = 1 << 30
+START = RunStarted("up", "demo", ("spark-1", "spark-2"), (("image@spark-1", ()), ("vllm@spark-1", ("image@spark-1",))))
+
+
+def moved(done: int, message: str = "pull", total: int = 4 * GIB) -> StepMoved:
+    return StepMoved("image@spark-1", "spark-1", message, done, total, "B")
+
+
+def test_figures_tell_rate_and_time_left() -> None:
+    now, move = clock()
+    track = Track(now)
+    for event in (START, StepStarted("image@spark-1", "spark-1"), moved(0)):
+        track.take(event)
+    move(2)
+    track.take(moved(GIB))
+    assert track.running["image@spark-1"].figures(now()) == "1.0 GiB of 4.0 GiB, 512.0 MiB/s, 6.0 s left"
+
+
+def test_a_new_total_starts_a_new_rate() -> None:
+    now, move = clock()
+    track = Track(now)
+    track.take(StepStarted("image@spark-1", "spark-1"))
+    track.take(moved(0))
+    move(2)
+    track.take(moved(GIB))
+    track.take(moved(5, total=10))
+    assert track.running["image@spark-1"].figures(now()) == "5 B of 10 B"
+
+
+def test_the_rate_follows_a_stall() -> None:
+    now, move = clock()
+    track = Track(now)
+    track.take(StepStarted("image@spark-1", "spark-1"))
+    for _ in range(60):
+        track.take(moved(GIB))
+        move(1)
+    assert track.running["image@spark-1"].rate(now()) == 0
+
+
+def plain(events: list[tuple[float, Event]]) -> str:
+    now, move = clock()
+    out = io.StringIO()
+    with PlainProgress(out, now) as progress:
+        for seconds, event in events:
+            move(seconds)
+            progress.emit(event)
+    return out.getvalue()
+
+
+def test_plain_is_a_line_an_event() -> None:
+    text = plain(
+        [
+            (0, START),
+            (0, StepStarted("image@spark-1", "spark-1")),
+            (1, moved(0)),
+            (1, moved(GIB)),
+            (10, moved(2 * GIB)),
+            (1, moved(3 * GIB, "unpack\x1b[2J\nlayers")),
+            (1, StepEnded("image@spark-1", "spark-1", "failed", 14, "the registry\nis gone")),
+            (50, RunEnded("failed", 64, ("vllm@spark-1",))),
+        ]
+    )
+    assert text == (
+        "[00:00] image@spark-1 started\n"
+        "[00:01] image@spark-1 pull (0 B of 4.0 GiB)\n"
+        "[00:12] image@spark-1 pull (2.0 GiB of 4.0 GiB, 102.4 MiB/s, 20 s left)\n"
+        "[00:13] image@spark-1 unpack layers (3.0 GiB of 4.0 GiB, 1.0 GiB/s, 1.0 s left)\n"
+        "[00:14] image@spark-1 failed after 14 s: the registry is gone\n"
+        "[01:04] failed after 1 min 04 s; 1 step not begun\n"
+    )
+
+
+class Gone(io.StringIO):
+    """A pipe whose reader left."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_that_leaves_does_not_break_the_run() -> None:
+    with PlainProgress(Gone()) as progress:
+        progress.emit(StepStarted("image@spark-1", "spark-1"))
+        progress.emit(StepEnded("image@spark-1", "spark-1", "changed", 1))
+
+
+def test_quiet_shows_nothing() -> None:
+    with NoProgress() as progress:
+        progress.emit(START)
+        progress.say("stopping")
+
+
+def live(width: int) -> tuple[LiveProgress, Page, io.StringIO]:
+    out = io.StringIO()
+    page = Page(out, Look(live=True, width=width))
+    return LiveProgress(page, clock()[0]), page, out
+
+
+def test_live_draws_a_row_a_node_within_the_width() -> None:
+    progress, page, _ = live(70)
+    for event in (START, StepStarted("image@spark-1", "spark-1"), moved(GIB, "a very long message " * 9)):
+        progress.emit(event)
+    with page.console.capture() as capture:
+        page.console.print(progress._draw())
+    rows = capture.get().splitlines()
+    assert len(rows) == 3
+    assert all(len(row) <= 70 for row in rows)
+    assert "spark-1 image ━━━━────────────  1.0 GiB of 4.0 GiB  a very" in rows[0]
+    assert "spark-2" in rows[1]
+    assert "0 of 2 steps" in rows[2]
+
+
+def test_live_scrolls_what_ended_and_leaves_the_terminal_as_it_was() -> None:
+    progress, _, out = live(80)
+    with progress:
+        for event in (START, StepStarted("image@spark-1", "spark-1"), moved(GIB)):
+            progress.emit(event)
+        progress.emit(StepEnded("image@spark-1", "spark-1", "changed", 12.3))
+        progress.emit(StepEnded("vllm@spark-1", "spark-1", "failed", 2, "it exited"))
+        progress.emit(RunEnded("failed", 15))
+    text = out.getvalue()
+    assert "✓         12 s  image@spark-1" in text
+    assert "✗        2.0 s  vllm@spark-1  failed: it exited" in text
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") > 0
+
+
+def test_live_takes_events_from_many_threads() -> None:
+    progress, _, out = live(80)
+
+    def work(number: int) -> None:
+        key = f"s{number}@spark-1"
+        progress.emit(StepStarted(key, "spark-1"))
+        for done in range(50):
+            progress.emit(StepMoved(key, "spark-1", "go", done, 50))
+        progress.emit(StepEnded(key, "spark-1", "changed", 1))
+
+    with progress:
+        progress.emit(START)
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert all(f"s{number}@spark-1" in out.getvalue() for number in range(16))
+    assert not progress.track.running
+
+
+def test_timings_mark_the_critical_path() -> None:
+    events: list[Event] = [
+        RunStarted("up", "demo", ("spark-1",), (("a@n", ()), ("b@n", ()), ("c@n", ("a@n",)))),
+        StepEnded("a@n", "n", "changed", 3.0),
+        StepEnded("b@n", "n", "changed", 4.0),
+        StepEnded("c@n", "n", "changed", 2.0),
+        RunEnded("done", 6.0),
+    ]
+    data = timings_data(events)
+    assert data["critical_path"] == {"steps": ["a@n", "c@n"], "seconds": 5.0}
+    assert data["ratio"] == 1.2
+    out = io.StringIO()
+    Page(out, Look()).write(show_timings(events))
+    assert out.getvalue().splitlines() == [
+        "Timings",
+        "       4.0 s  b@n",
+        "       3.0 s  a@n  on the critical path",
+        "       2.0 s  c@n  on the critical path",
+        "Wall time 6.0 s, critical path 5.0 s, ratio 1.20.",
+    ]
