@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparkctl.errors import SparkctlError
-from sparkctl.lab import files, networks
+from sparkctl.lab import files, images, networks
 from sparkctl.lab.progress import Report, stage
 from sparkctl.lab.registry import Registry
 from sparkctl.lab.spec import LABEL, REGISTRY_PORT, Lab
@@ -110,6 +110,7 @@ def _name(lab: Lab) -> str:
 
 def _create(client: "docker.DockerClient", lab: Lab, image: str) -> "Container":
     network = lab.resource(networks.MANAGEMENT)
+    client.volumes.create(VOLUME, labels={images.LABEL_IMAGE: "registry"})
     made = client.api.create_container(
         image,
         name=_name(lab),

@@ -42,8 +42,9 @@ def pack(files: Iterable[File]) -> bytes:
         return raw.getvalue()
 
 
-def get(container: "Container", folder: str, target: Path) -> None:
-    """Copy a folder of a container to `target/<name of the folder>`."""
+def get(container: "Container", folder: str) -> dict[str, bytes]:
+    """The files of a flat folder of a container, by name."""
     chunks, _ = container.get_archive(folder)
     with io.BytesIO(b"".join(chunks)) as raw, tarfile.open(fileobj=raw) as tar:
-        tar.extractall(target, filter="data")
+        found = ((Path(member.name).name, tar.extractfile(member)) for member in tar.getmembers())
+        return {name: source.read() for name, source in found if source is not None}

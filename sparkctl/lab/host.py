@@ -18,6 +18,8 @@ START_LIMIT = 60.0
 """Seconds that an engine may take to answer after its start."""
 CALL_LIMIT = 600
 """Seconds that one request to the engine may take."""
+SYSTEM_PATH = ("/usr/sbin", "/sbin")
+"""Where programs of the system are, which are not in everybody's PATH."""
 _PROXIES = "http_proxy,https_proxy,no_proxy"
 
 
@@ -30,7 +32,7 @@ def engine(report: Report) -> "docker.DockerClient":
     if client is not None:
         return client
     _require_linux()
-    if shutil.which("dockerd") is None:
+    if _which("dockerd") is None:
         report(Event("no Docker engine answers here, and none is installed: the distribution's docker.io comes first"))
         _install(("docker.io",), report)
     with stage(report, "start the Docker engine"):
@@ -59,13 +61,19 @@ def connect() -> "docker.DockerClient | None":
 
 def ensure_command(command: str, packages: Sequence[str], report: Report) -> str:
     """The path of a program, from the distribution's packages where it is missing. Raises SparkctlError."""
-    path = shutil.which(command)
+    path = _which(command)
     if path is None:
         _install(packages, report)
-        path = shutil.which(command)
+        path = _which(command)
     if path is None:
         raise SparkctlError(f"{command} is missing, although {' '.join(packages)} has been installed", where="lab")
     return path
+
+
+def ensure_file(path: Path, packages: Sequence[str], report: Report) -> None:
+    """See to it that a file is there, which the distribution's packages bring. Raises SparkctlError."""
+    if not path.exists():
+        _install(packages, report)
 
 
 def run_as_root(argv: Sequence[str], stdout: IO[bytes] | None = None) -> None:
@@ -76,6 +84,10 @@ def run_as_root(argv: Sequence[str], stdout: IO[bytes] | None = None) -> None:
         last = "\n".join(done.stderr.decode(errors="replace").splitlines()[-15:])
         what = f"{argv[0]} ended with status {done.returncode}"
         raise SparkctlError(what, where="this machine", fix="see its last lines", output=last)
+
+
+def _which(command: str) -> str | None:
+    return shutil.which(command, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_PATH)))
 
 
 def _rooted(argv: Sequence[str]) -> list[str]:

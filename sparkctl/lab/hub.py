@@ -182,24 +182,24 @@ class Handler(BaseHTTPRequestHandler):
         file = repo.file(name)
         if file is None:
             raise Refusal(HTTPStatus.NOT_FOUND, "EntryNotFound", "Entry not found")
-        start, end = self._range(file.size)
+        wanted = self._range(file.size)
+        start, end = wanted or (0, file.size)
         etag = f'"{file.sha256 or file.blob_id}"'
         headers = {"ETag": etag, "X-Repo-Commit": repo.sha, "Accept-Ranges": "bytes"}
         if file.sha256:
             headers |= {"X-Linked-Etag": etag, "X-Linked-Size": str(file.size)}
-        partial = end - start < file.size
-        if partial:
+        if wanted:
             headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
         headers |= {"Content-Type": "application/octet-stream", "Content-Length": str(end - start)}
-        self._send_head(HTTPStatus.PARTIAL_CONTENT if partial else HTTPStatus.OK, headers)
+        self._send_head(HTTPStatus.PARTIAL_CONTENT if wanted else HTTPStatus.OK, headers)
         if body:
             self._send_bytes(file.path, start, end)
 
-    def _range(self, size: int) -> tuple[int, int]:
-        """First byte, and the one behind the last, that the request asks for."""
+    def _range(self, size: int) -> tuple[int, int] | None:
+        """First byte, and the one behind the last, that the request asks for; None when it asks for the whole."""
         match = _RANGE.fullmatch(self.headers.get("Range", ""))
         if not match:
-            return 0, size
+            return None
         start, end = int(match[1]), min(int(match[2]) + 1 if match[2] else size, size)
         if start >= end:
             raise Refusal(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, "RangeNotSatisfiable", f"bytes */{size}")

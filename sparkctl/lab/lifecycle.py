@@ -86,6 +86,7 @@ def down(name: str, report: Report, *, images_too: bool = False) -> None:
         if images_too and client is not None:
             with stage(report, "remove images, registry and cache"):
                 depot.remove_volume(client)
+                model.sweep(client)
                 images.remove(client)
                 shutil.rmtree(cache_dir(), ignore_errors=True)
 

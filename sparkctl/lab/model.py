@@ -1,7 +1,6 @@
 """The tiny model of the lab: made by the engine image, byte for byte the same, kept in the cache."""
 
 import hashlib
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +31,22 @@ def ensure(client: "docker.DockerClient", engine_tag: str, report: Report) -> Pa
         return done
     done.parent.mkdir(parents=True, exist_ok=True)
     with stage(report, "make the tiny model"), tempfile.TemporaryDirectory(dir=done.parent) as scratch:
-        _make(client, engine_tag, Path(scratch))
-        shutil.move(Path(scratch) / NAME, done)
+        made = Path(scratch) / NAME
+        made.mkdir()
+        for name, content in _make(client, engine_tag).items():
+            (made / name).write_bytes(content)
+        made.rename(done)
     return done
 
 
-def _make(client: "docker.DockerClient", engine_tag: str, target: Path) -> None:
+def sweep(client: "docker.DockerClient") -> None:
+    """Remove what a killed run left of making the model."""
+    for container in client.containers.list(all=True, filters={"label": f"{images.LABEL_IMAGE}={NAME}"}):
+        container.remove(force=True, v=True)
+
+
+def _make(client: "docker.DockerClient", engine_tag: str) -> dict[str, bytes]:
+    sweep(client)
     command = ["python3", "-c", _SOURCE.read_text(), f"/srv/{NAME}"]
     labels = {images.LABEL_IMAGE: NAME}
     container = client.containers.create(engine_tag, command, network_mode="none", labels=labels)
@@ -51,6 +60,6 @@ def _make(client: "docker.DockerClient", engine_tag: str, target: Path) -> None:
                 fix="sparkctl lab down --images, then lab up builds the image anew",
                 output=container.logs(tail=15).decode(errors="replace"),
             )
-        files.get(container, f"/srv/{NAME}", target)
+        return files.get(container, f"/srv/{NAME}")
     finally:
         container.remove(force=True, v=True)

@@ -66,6 +66,8 @@ def _create(
     from docker.errors import APIError
     from docker.types import IPAMConfig, IPAMPool
 
+    # The laptop has no way into a fabric, as in reality: the bridge gets no address of this machine.
+    private = {"com.docker.network.bridge.inhibit_ipv4": "true"} if internal else {}
     gateway = str(next(iter(IPv4Network(subnet).hosts())))
     try:
         client.networks.create(
@@ -74,7 +76,7 @@ def _create(
             internal=internal,
             check_duplicate=True,
             ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=subnet, gateway=gateway)]),
-            options={"com.docker.network.bridge.name": bridge, "com.docker.network.driver.mtu": str(mtu)},
+            options={"com.docker.network.bridge.name": bridge, "com.docker.network.driver.mtu": str(mtu), **private},
             labels={LABEL: lab.name},
         )
     except APIError as error:

@@ -13,6 +13,8 @@ from sparkctl.lab.spec import cache_dir
 
 IMAGES = Path(__file__).parent / "images"
 """Where the data files of the lab's images are."""
+KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+"""What Debian signs its archive with; other distributions bring it in a package."""
 _LEAN = (
     "--aptopt=Apt::Install-Recommends false",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -53,7 +55,8 @@ def make(recipe: Recipe, report: Report) -> Path:
     """The tar file of the root file system, from the cache or by mmdebstrap. Raises SparkctlError."""
     if recipe.path.exists():
         return recipe.path
-    host.ensure_command("mmdebstrap", ("mmdebstrap", "debian-archive-keyring"), report)
+    host.ensure_command("mmdebstrap", ("mmdebstrap", "debian-archive-keyring", "gpg"), report)
+    host.ensure_file(KEYRING, ("debian-archive-keyring", "gpg"), report)
     recipe.path.parent.mkdir(parents=True, exist_ok=True)
     partial = recipe.path.with_suffix(".partial")
     hooks = [

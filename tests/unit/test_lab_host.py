@@ -1,0 +1,76 @@
+"""The machine under the lab: programs of its own, a Docker engine or none."""
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from sparkctl.errors import SparkctlError
+from sparkctl.lab import host
+from sparkctl.lab.progress import Event
+
+
+@pytest.fixture
+def bin_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only programs that there are."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(host, "SYSTEM_PATH", ())
+    return tmp_path
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / name).chmod(0o755)
+
+
+def quiet(event: Event) -> None:
+    pass
+
+
+def test_command_that_is_there_is_not_installed(bin_folder: Path) -> None:
+    program(bin_folder, "mmdebstrap", "")
+    assert host.ensure_command("mmdebstrap", ("mmdebstrap",), quiet) == str(bin_folder / "mmdebstrap")
+
+
+def test_missing_command_comes_from_the_distribution(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    program(bin_folder, "env", 'shift; exec "$@"')
+    log, made = bin_folder / "log", bin_folder / "mmdebstrap"
+    program(bin_folder, "apt-get", f'echo "$@" >> {log}; echo "#!/bin/sh" > {made}; /bin/chmod 755 {made}')
+    events: list[str] = []
+    host.ensure_command("mmdebstrap", ("mmdebstrap", "gpg"), lambda event: events.append(str(event)))
+    assert log.read_text() == "update -qq\ninstall -qq --no-install-recommends mmdebstrap gpg\n"
+    assert events[0] == "install mmdebstrap gpg ..." and "done in" in events[1]
+
+
+def test_no_package_manager_names_what_is_missing(bin_folder: Path) -> None:
+    with pytest.raises(SparkctlError, match="missing: mmdebstrap gpg") as caught:
+        host.ensure_command("mmdebstrap", ("mmdebstrap", "gpg"), quiet)
+    assert "package manager" in caught.value.fix
+
+
+def test_failing_program_shows_its_last_lines(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    program(bin_folder, "broken", "echo no space left >&2; exit 3")
+    with pytest.raises(SparkctlError, match="broken ended with status 3") as caught:
+        host.run_as_root(["broken"])
+    assert caught.value.output == "no space left"
+
+
+def test_user_becomes_root_through_sudo_or_is_told(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(SparkctlError, match="must run as root"):
+        host.run_as_root(["thing"])
+    program(bin_folder, "sudo", 'shift 2; exec "$@"')
+    program(bin_folder, "thing", "echo done")
+    out = bin_folder / "out"
+    with out.open("wb") as file:
+        assert isinstance(file, io.BufferedWriter)
+        host.run_as_root(["thing"], stdout=file)
+    assert out.read_text() == "done\n"
+
+
+def test_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    assert host.connect() is None
