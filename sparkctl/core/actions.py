@@ -107,62 +107,6 @@ class Reconnect:
 
 
 @dataclass(frozen=True)
-class MakeFolder:
-    """Make a folder and those above it; what was missing goes on `record`, so that it can be taken away again."""
-
-    path: str
-    record: str
-
-    @property
-    def summary(self) -> str:
-        """One line of the plan."""
-        return f"make folder {self.path}"
-
-    @property
-    def detail(self) -> str:
-        """The script itself."""
-        return f"""\
-set -eu
-missing=; at={shlex.quote(self.path)}
-while [ ! -d "$at" ]; do missing="$at
-$missing"; at=$(dirname "$at"); done
-[ -z "$missing" ] || printf '%s' "$missing" >>{shlex.quote(self.record)}
-mkdir -p {shlex.quote(self.path)}
-"""
-
-    def perform(self, context: Context) -> None:
-        """Raises CommandFailed, ConnectionLost."""
-        context.session.script(self.detail)
-
-
-@dataclass(frozen=True)
-class RemoveFolders:
-    """Remove the folders on a record, deepest first, as far as they are empty, and the record."""
-
-    record: str
-
-    @property
-    def summary(self) -> str:
-        """One line of the plan."""
-        return "remove the folders that sparkctl made, as far as they are empty"
-
-    @property
-    def detail(self) -> str:
-        """The script itself."""
-        record = shlex.quote(self.record)
-        return f"""\
-set -eu
-[ -e {record} ] || exit 0
-sort -ru {record} | while IFS= read -r folder; do rmdir "$folder" 2>/dev/null || true; done
-rm -f {record}
-"""
-
-    def perform(self, context: Context) -> None:
-        """Raises CommandFailed, ConnectionLost."""
-        context.session.script(self.detail)
-
-
-@dataclass(frozen=True)
 class InstallPackages:
     """Install Debian packages. Every package that this brings in goes on `record` before it is installed.
 

@@ -14,7 +14,7 @@ done
 for hook in nvidia-container-runtime-hook nvidia-ctk nvidia-container-runtime; do
   command -v "$hook" >/dev/null && echo toolkit=yes && break
 done
-id -u | grep -qx 0 && echo root=yes
+[ "$EUID" = 0 ] && echo root=yes
 echo "session=$(id -nG)"
 echo "member=$(id -nG "$(id -un)")"
 ask() { "$@" timeout -k 1 5 docker info --format '{{.ServerVersion}}|{{.DockerRootDir}}|{{json .Runtimes}}'; }

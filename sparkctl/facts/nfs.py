@@ -7,11 +7,10 @@ from sparkctl.facts.lines import number, pairs, values
 from sparkctl.facts.probe import Answer, Probe
 
 _EXPORT_SCRIPT = """\
-awk '{{ print "line=" FILENAME "\\t" $0 }}' /etc/exports
-for file in /etc/exports.d/*.exports; do [ -f "$file" ] && awk '{{ print "line=" FILENAME "\\t" $0 }}' "$file"; done
+awk '{ print "line=" FILENAME "\\t" $0 }' /etc/exports
+for file in /etc/exports.d/*.exports; do [ -f "$file" ] && awk '{ print "line=" FILENAME "\\t" $0 }' "$file"; done
 as_root exportfs -s | sed 's/^/active=/'
 echo "server=$(systemctl is-active nfs-server)"
-[ -d {folder} ] && echo folder=yes
 exit 0
 """
 
@@ -62,7 +61,6 @@ class ExportsFact:
     active: tuple[Export, ...]
     own_text: str
     running: bool
-    folder: bool
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,9 @@ class MountFact:
         return self.kind.removeprefix("fuse.") in {"nfs", "nfs4"}
 
 
-def export_probe(folder: str, own_file: str) -> Probe[ExportsFact]:
+def export_probe(own_file: str) -> Probe[ExportsFact]:
     """Ask the head what it exports; `own_file` is the file that only sparkctl writes."""
-    script = _EXPORT_SCRIPT.format(folder=shlex.quote(folder))
-    return Probe("nfs-export", script, lambda answer: _exports(answer, own_file))
+    return Probe("nfs-export", _EXPORT_SCRIPT, lambda answer: _exports(answer, own_file))
 
 
 def mount_probe(folder: str, cluster: str) -> Probe[MountFact]:
@@ -150,7 +147,6 @@ def _exports(answer: Answer, own_file: str) -> ExportsFact:
         active=parse_exports("\n".join(found.get("active", ()))),
         own_text="".join(f"{line}\n" for line in texts.get(own_file, ())),
         running="active" in found.get("server", ()),
-        folder="folder" in found,
     )
 
 

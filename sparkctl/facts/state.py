@@ -9,10 +9,9 @@ from sparkctl.topology import Cluster, Node
 
 README = "README"
 PACKAGES = "packages"
-FOLDERS = "folders"
 GROUP = "docker-group"
 COPIES = "copies"
-"""Records in the folder: packages that we installed, folders that we made, the group that we joined, model copies."""
+"""Records in the folder: packages that we installed, the group that we joined, model copies."""
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ class VerifyCopy:
         head = context.peers[self.job.cluster.head.name]
         wrong = self._wrong(context, head)
         if wrong:
-            context.say(f"{len(wrong)} files differ: copying them again")
+            context.say(f"copying again what differs: {len(wrong)} of the files")
             context.session.script("".join(f"rm -f {shlex.quote(f'{self.job.target}/{path}')}\n" for path in wrong))
             _stream(head, self.job, wrong, lambda _: None)
             wrong = self._wrong(context, head)
@@ -139,15 +139,10 @@ class RemoveCopy:
     @property
     def detail(self) -> str:
         """The script itself."""
-        record, folders = shlex.quote(self.job.record), shlex.quote(f"{self.job.record}.folders")
-        above, state = self.job.record.rpartition("/")[0], self.job.cluster.state_dir(self.job.worker)
+        record, above = shlex.quote(self.job.record), shlex.quote(self.job.record.rpartition("/")[0])
+        state = self.job.cluster.state_dir(self.job.worker)
         remove = f"rm -rf {shlex.quote(self.job.target)}\n" if self.made else ""
-        return (
-            f"set -eu\n{remove}"
-            f"[ ! -e {folders} ] || sort -r {folders} | while IFS= read -r folder; do\n"
-            f'  rmdir "$folder" 2>/dev/null || true\ndone\n'
-            f"rm -f {folders} {record}\nrmdir {shlex.quote(above)} 2>/dev/null || true\n{tidy(state)}"
-        )
+        return f"set -eu\n{remove}rm -f {record}\nrmdir {above} 2>/dev/null || true\n{tidy(state)}"
 
     def perform(self, context: Context) -> None:
         """Raises CommandFailed, ConnectionLost."""
@@ -198,16 +193,12 @@ def spread(sizes: list[tuple[str, int]], parts: int) -> list[tuple[str, ...]]:
 
 
 def _begin(job: CopyJob) -> str:
-    """Make the folder; remember which ones were missing, and whether the model's folder is ours."""
+    """Remember whether the model's folder is ours, before it is made."""
     record, target = shlex.quote(job.record), shlex.quote(job.target)
     return f"""\
 set -eu
 mkdir -p {shlex.quote(job.record.rpartition("/")[0])}
 if [ ! -e {record} ]; then
-  at=$(dirname {target}); missing=
-  while [ ! -d "$at" ]; do missing="$at
-$missing"; at=$(dirname "$at"); done
-  [ -z "$missing" ] || printf '%s' "$missing" >{record}.folders
   if [ -d {target} ]; then made=found; else made=made; fi
   printf '# managed by sparkctl\\n%s\\n' $made >{record}.new
   mv {record}.new {record}

@@ -59,9 +59,7 @@ class PortsStep:
         if not taken:
             return Ok(", ".join(str(wish.port) for wish in self.wishes))
         return Blocked(
-            "; ".join(
-                f"port {wish.port}, wanted by {wish.service}, is held by {_holder(one, names)}" for wish, one in taken
-            ),
+            "; ".join(dict.fromkeys(_clash(wish, one, names) for wish, one in taken)),
             "stop it ("
             + ", ".join(dict.fromkeys(_stop(one, names) for _, one in taken))
             + "), or give the service another port in the configuration",
@@ -76,6 +74,10 @@ def steps(cluster: Cluster, wishes: Iterable[PortWish]) -> tuple[PortsStep, ...]
     all_of_them = tuple(wishes)
     by_node = {node.name: tuple(wish for wish in all_of_them if wish.node == node.name) for node in cluster.nodes}
     return tuple(PortsStep(cluster, node, by_node[node.name]) for node in cluster.nodes if by_node[node.name])
+
+
+def _clash(wish: PortWish, one: Listener, names: dict[str, str]) -> str:
+    return f"port {wish.port}, wanted by {wish.service}, is held by {_holder(one, names)}"
 
 
 def _holder(one: Listener, names: dict[str, str]) -> str:

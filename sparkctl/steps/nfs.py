@@ -4,11 +4,10 @@ import ipaddress
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action
-from sparkctl.core.actions import MakeFolder, RemoveFile, RemoveFolders, Run, WriteFile
+from sparkctl.core.actions import RemoveFile, Run, WriteFile
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.nfs import Export, ExportsFact, export_probe
 from sparkctl.facts.probe import Facts, Probe, Want
-from sparkctl.facts.state import FOLDERS, state_path, state_probe
 from sparkctl.rendering import render
 from sparkctl.steps.nfs_mount import MountStep, ReadBackStep
 from sparkctl.topology import Cluster
@@ -36,11 +35,11 @@ class ExportStep:
     @property
     def needs(self) -> tuple[str, ...]:
         fabric = (step_id("fabric", self.node),) if self.cluster.head.fabric_ip else ()
-        return (step_id("packages", self.node), *fabric)
+        return (step_id("packages", self.node), step_id("cache", self.node), *fabric)
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        return (Want(self.node, self._probe), Want(self.node, state_probe(self.cluster, self.cluster.head)))
+        return (Want(self.node, self._probe),)
 
     def check(self, facts: Facts) -> Finding:
         fact = facts.get(self.node, self._probe)
@@ -58,12 +57,8 @@ class ExportStep:
         return Drifted(differences, actions) if fact.own_text or not own else Absent(actions)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
-        actions = list[Action]()
-        if facts.get(self.node, self._probe).own_text:
-            actions += [RemoveFile(self.file, sudo=True), _reexport()]
-        if FOLDERS in facts.get(self.node, state_probe(self.cluster, self.cluster.head)).entries:
-            actions.append(RemoveFolders(state_path(self.cluster, self.cluster.head, FOLDERS)))
-        return tuple(actions)
+        ours = facts.get(self.node, self._probe).own_text
+        return (RemoveFile(self.file, sudo=True), _reexport()) if ours else ()
 
     @property
     def file(self) -> str:
@@ -76,7 +71,7 @@ class ExportStep:
 
     @property
     def _probe(self) -> Probe[ExportsFact]:
-        return export_probe(self.folder, self.file)
+        return export_probe(self.file)
 
     def _text(self, clients: tuple[str, ...]) -> str:
         path = self.folder.replace("\\", "\\134").replace(" ", "\\040")
@@ -85,8 +80,6 @@ class ExportStep:
 
     def _differences(self, fact: ExportsFact, text: str) -> tuple[str, ...]:
         found = []
-        if not fact.folder:
-            found.append(f"{self.folder} is missing")
         if fact.own_text != text:
             found.append(f"{self.file} is {'missing' if not fact.own_text else 'not as wished'}")
         if not fact.running:
@@ -99,8 +92,6 @@ class ExportStep:
 
     def _actions(self, fact: ExportsFact, text: str) -> tuple[Action, ...]:
         actions = list[Action]()
-        if not fact.folder:
-            actions.append(MakeFolder(self.folder, state_path(self.cluster, self.cluster.head, FOLDERS)))
         if text and fact.own_text != text:
             actions.append(WriteFile(self.file, text, sudo=True))
         if fact.own_text and not text:

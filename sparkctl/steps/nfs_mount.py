@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action
-from sparkctl.core.actions import MakeFolder, RemoveFolders
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.nfs import MountFact, mount_probe, token_probe, unescape
 from sparkctl.facts.probe import Facts, Probe, Want
-from sparkctl.facts.state import FOLDERS, state_path, state_probe
 from sparkctl.steps.nfs_actions import AddToFstab, Detach, DropFromFstab, Mount, ReadBack, RemoveToken, token_path
 from sparkctl.topology import Cluster, Node
 
@@ -33,11 +31,12 @@ class MountStep:
     @property
     def needs(self) -> tuple[str, ...]:
         fabric = (step_id("fabric", self.node),) if self.worker.fabric_ip else ()
-        return (step_id("packages", self.node), *fabric, step_id("nfs-export", self.cluster.head.name))
+        own = (step_id("packages", self.node), step_id("cache", self.node))
+        return (*own, *fabric, step_id("nfs-export", self.cluster.head.name))
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        return (Want(self.node, self._probe), Want(self.node, state_probe(self.cluster, self.worker)))
+        return (Want(self.node, self._probe),)
 
     def check(self, facts: Facts) -> Finding:
         fact = facts.get(self.node, self._probe)
@@ -58,14 +57,12 @@ class MountStep:
         return Drifted(tuple(differences), tuple(actions)) if actions else Ok(f"{fact.source} as {fact.kind}")
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
-        fact, actions = facts.get(self.node, self._probe), list[Action]()
-        if self._own_lines(fact):
-            if fact.source in {self._remote, *self._own_sources(fact)}:
-                actions.append(Detach(self.folder))
-            actions.append(DropFromFstab(self.cluster, self.folder))
-        if FOLDERS in facts.get(self.node, state_probe(self.cluster, self.worker)).entries:
-            actions.append(RemoveFolders(state_path(self.cluster, self.worker, FOLDERS)))
-        return tuple(actions)
+        fact = facts.get(self.node, self._probe)
+        if not self._own_lines(fact):
+            return ()
+        drop = DropFromFstab(self.cluster, self.folder)
+        mounted = fact.source in {self._remote, *self._own_sources(fact)}
+        return (Detach(self.folder), drop) if mounted else (drop,)
 
     @property
     def fstab_line(self) -> str:
@@ -118,8 +115,7 @@ class MountStep:
                 f"move them away (mv {self.folder} {self.folder}.local), or set store.kind: copy in the profile",
             )
         add = () if self._lines_match(fact) else (AddToFstab(self.cluster, self.fstab_line),)
-        folder = MakeFolder(self.folder, state_path(self.cluster, self.worker, FOLDERS))
-        actions = (folder, *add, Mount(self.folder))
+        actions = (*add, Mount(self.folder))
         if fact.fstab:
             return Drifted((f"{self.folder} is not mounted",), actions)
         return Absent(actions)
