@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sparkctl.config import inert, layers, overrides, profiles
 from sparkctl.config.faults import settings_problems
 from sparkctl.config.fit import Fit
-from sparkctl.config.nodes import Roster
+from sparkctl.config.nodes import UNSET, Roster
 from sparkctl.config.origin import Origin, Raw, Redactor
 from sparkctl.config.origins import origins_of
 from sparkctl.config.profile import Profile
@@ -70,7 +70,8 @@ def load(
             origins = dict(origins_of(fit, merged.values, merged.redact))
             shown = tuple(merged.redact(note) for note in notes)
             return Config(settings, fit.profile, roster.cluster(), MappingProxyType(origins), shown)
-    raise ConfigError(tuple(_redacted(problem, merged.redact) for problem in problems))
+    fix = "sparkctl init" if any(problem.found == UNSET for problem in problems) else ""
+    raise ConfigError(tuple(_redacted(problem, merged.redact) for problem in problems), fix=fix)
 
 
 def _profile(name: str, cwd: Path) -> tuple[Profile | None, Document, list[Problem]]:

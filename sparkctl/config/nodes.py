@@ -13,7 +13,8 @@ from sparkctl.config.values import parse_target
 from sparkctl.errors import Problem
 from sparkctl.topology import Cluster, Node, Role
 
-INIT = "run: sparkctl init"
+UNSET = "not set"
+"""What is found where `sparkctl init` would have written a value."""
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Roster:
     def _head(self) -> Node:
         s = self.settings
         if not s.control_plane_api_ip:
-            self.refuse("CONTROL_PLANE_API_IP", "not set", f"{IPV4}; {INIT}")
+            self.refuse("CONTROL_PLANE_API_IP", UNSET, IPV4)
         target = s.head_ssh_target or s.control_plane_api_ip or "unset"
         node = self._node(s.head_node_name, Role.HEAD, target, s.head_ssh_user, s.head_ssh_port)
         return replace(node, fabric_ip=s.fabric_ctrl_ip, fabric_interface=s.fabric_ctrl_interface)
@@ -66,7 +67,7 @@ class Roster:
         s = self.settings
         ips = self._list("WORKER_IPS", "WORKER_NODE_IP")
         if ips and not s.fabric_ctrl_ip:
-            self.refuse("FABRIC_CTRL_IP", "not set", f"{IPV4} that the workers reach")
+            self.refuse("FABRIC_CTRL_IP", UNSET, f"{IPV4} that the workers reach")
         targets = self._targets(len(ips)) if ips else ()
         user = s.worker_node_ssh_user or s.worker_user or s.head_ssh_user
         interface = s.worker_node_interface or s.fabric_ctrl_interface
@@ -88,9 +89,9 @@ class Roster:
         targets = self._list("WORKER_SSH_TARGETS", "WORKER_NODE_SSH_TARGET")
         many = self.settings.worker_ssh_targets or count > 1
         if len(targets) != count:
-            found = f"{len(targets)} for {count} workers" if targets else "not set"
+            found = f"{len(targets)} for {count} workers" if targets else UNSET
             name = "WORKER_SSH_TARGETS" if many else "WORKER_NODE_SSH_TARGET"
-            self.refuse(name, found, f"for each worker {TARGET}; {INIT}")
+            self.refuse(name, found, f"for each worker {TARGET}")
         return (*targets, *("unset" for _ in range(len(targets), count)))
 
     def _names(self, count: int) -> tuple[str, ...]:

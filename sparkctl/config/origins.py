@@ -46,4 +46,6 @@ def _shown(value: Any, redact: Redactor) -> str:
         return redact(" ".join(map(str, value)))
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
     return "" if value is None or value == {} else redact(str(value))

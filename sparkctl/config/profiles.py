@@ -36,6 +36,15 @@ def find(name: str, cwd: Path) -> Path:
     raise ConfigError((problem,), fix="sparkctl profile list")
 
 
+def summary(path: Path) -> str:
+    """The description of a profile, or that it cannot be read."""
+    from sparkctl.config import yamlfile
+
+    data = yamlfile.read(path, path.name).data
+    text = data.get("description", "") if isinstance(data, dict) else None
+    return text if isinstance(text, str) else "(cannot be read: sparkctl profile show says why)"
+
+
 def read(name: str, cwd: Path) -> "tuple[Profile, Document]":
     """The profile of that name or path. Raises ConfigError with every problem of the file."""
     from pydantic import ValidationError

@@ -1,0 +1,54 @@
+"""profile: what can be deployed."""
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sparkctl.cli.common import JsonOption, NoColorOption, Options, new_app
+from sparkctl.cli.complete_nodes import complete_profiles
+
+app = new_app(no_args_is_help=True, help="List, show and explain profiles.")
+
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="A profile, or the path of your own.", autocompletion=complete_profiles)
+]
+
+
+@app.command("list")
+def list_profiles(json: JsonOption = False, no_color: NoColorOption = False) -> int:
+    """List the profiles: shipped ones, and yours in ./profiles."""
+    from sparkctl.config.profiles import names, summary
+
+    found = [(name, summary(path), path) for name, path in names(Path.cwd()).items()]
+    screen = Options(json=json, no_color=no_color).screen("profile-list")
+    screen.put(profiles=[{"name": name, "description": line, "path": str(path)} for name, line, path in found])
+    width = max((len(name) for name, _, _ in found), default=0)
+    for name, line, _ in found:
+        screen.tell(f"{name.ljust(width)}  {line}".rstrip())
+    screen.finish()
+    return 0
+
+
+@app.command()
+def show(name: NameArgument, json: JsonOption = False) -> int:
+    """Print a profile as it is written, comments included; with --json every value, defaults included."""
+    from sparkctl.config.profiles import find, read
+
+    profile, _ = read(name, Path.cwd())
+    if json:
+        document = {"schema": "sparkctl/profile/1", "profile": profile.model_dump(mode="json")}
+        typer.echo(jsonlib.dumps(document, ensure_ascii=False, indent=2))
+    else:
+        typer.echo(find(name, Path.cwd()).read_text(encoding="utf-8"), nl=False)
+    return 0
+
+
+@app.command()
+def schema() -> int:
+    """Print the JSON Schema of profiles."""
+    from sparkctl.config.schema import profile_schema
+
+    typer.echo(jsonlib.dumps(profile_schema(), indent=2))
+    return 0
