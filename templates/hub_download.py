@@ -147,6 +147,7 @@ def tried(work, *args):
                 raise
             say(note="%s; trying again" % error)
             time.sleep(2**attempt)
+    raise AssertionError("the last try raises")
 
 
 def main():

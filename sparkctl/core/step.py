@@ -38,10 +38,14 @@ class Absent:
 
 @dataclass(frozen=True)
 class Drifted:
-    """There, but not as wished; `differences` says how, the actions mend it."""
+    """There, but not as wished; `differences` says how, the actions mend it.
+
+    `disrupts` is true where mending stops something that serves: worth a question before it is done.
+    """
 
     differences: tuple[str, ...]
     actions: tuple[Action, ...]
+    disrupts: bool = False
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 
 def diagnose(lines: Iterable[str]) -> Diagnosis | None:
     """The first pattern of the list that any line holds."""
-    text = [line.strip() for line in lines]
+    text = [strip(line) for line in lines]
     for pattern, fix in PATTERNS:
         for line in text:
             if re.search(pattern, line, re.IGNORECASE):
@@ -70,14 +70,21 @@ def diagnose(lines: Iterable[str]) -> Diagnosis | None:
     return None
 
 
-def telling(lines: Iterable[str], count: int = 12) -> list[str]:
-    """The last lines that a reader wants to see: errors where there are any, else the end of the log.
+def telling(lines: Iterable[str], count: int = 8) -> list[str]:
+    """What a reader wants to see of a log: the first errors that were raised, else how it ends.
 
-    vLLM's last line is often "Engine core initialization failed. See root cause above.": the cause stands higher.
+    vLLM ends with "Engine core initialization failed. See root cause above.", and clean-up after a failure raises
+    errors of its own: the cause is what came first.
     """
-    kept = [line.rstrip() for line in lines if line.strip()]
-    errors = [line for line in kept if re.search(r"\b(ERROR|Error|Exception|error:|FATAL|Killed)\b", line)]
-    return (errors or kept)[-count:]
+    kept = [strip(line) for line in lines if line.strip()]
+    raised = [line for line in kept if re.match(r"[\w.]*(?:Error|Exception|Failure|Exit)\b: ?\S", line)]
+    return list(dict.fromkeys(raised))[:count] or kept[-count:]
+
+
+def strip(line: str) -> str:
+    """A log line without colours, and without the prefixes of processes, levels and times."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", line).strip()
+    return re.sub(r"^(?:\([^)]*\) ?)*(?:[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\] ?)?", "", plain)
 
 
 PROGRESS = (

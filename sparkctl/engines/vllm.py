@@ -11,7 +11,7 @@ from sparkctl.topology import Cluster, Node
 
 API_KEY = "api-key"
 CACHE_IN_CONTAINER = "/root/.cache/huggingface"
-RAY_TMP = "/tmp/ray"
+SHARED_TMP = "/tmp"
 WITH_KEY = 'export VLLM_API_KEY="$(cat /run/secrets/api-key)"; exec "$@"'
 """The key reaches the server through its environment, which neither argv nor `docker inspect` shows."""
 
@@ -43,7 +43,7 @@ def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service
         command=("sparkctl", *_serve(spec, cluster)),
         entrypoint=("/bin/bash", "-c", WITH_KEY),
         env=(*_env(spec, cluster.head), ("RAY_ADDRESS", f"{cluster.head.data_ip}:{spec.ports.ray}")),
-        mounts=(*_mounts(spec, cluster.head), _ray_volume(cluster)),
+        mounts=(*_mounts(spec, cluster.head), _tmp_volume(cluster)),
         secrets=(Secret(API_KEY, key_path),),
         ports=((cluster.api_ip, spec.ports.api),),
         joins="ray-head",
@@ -64,8 +64,8 @@ def _ray(spec: ServeSpec, cluster: Cluster, node: Node, head: Service | None = N
             *("--num-gpus=1", "--disable-usage-stats", f"--object-store-memory={spec.shm_bytes // 4}"),
         ),
         entrypoint=("ray",),
-        mounts=_mounts(spec, node) if head else (*_mounts(spec, node), _ray_volume(cluster)),
-        volumes=() if head else (_ray_volume(cluster).source,),
+        mounts=_mounts(spec, node) if head else (*_mounts(spec, node), _tmp_volume(cluster)),
+        volumes=() if head else (_tmp_volume(cluster).source,),
         ports=() if head else ((node.data_ip, spec.ports.ray),),
         stands_on=((head.name, head.node),) if head else (),
     )
@@ -129,9 +129,9 @@ def _mounts(spec: ServeSpec, node: Node) -> tuple[Mount, ...]:
     return (Mount(spec.hf_cache[node.name], CACHE_IN_CONTAINER, read_only=True),)
 
 
-def _ray_volume(cluster: Cluster) -> Mount:
-    """Ray's sockets: the API server's container finds the head's raylet through them."""
-    return Mount(f"sparkctl-{cluster.name}-ray", RAY_TMP)
+def _tmp_volume(cluster: Cluster) -> Mount:
+    """Where Ray and vLLM keep their Unix sockets: the API server's container meets the head's Ray through them."""
+    return Mount(f"sparkctl-{cluster.name}-tmp", SHARED_TMP)
 
 
 def _env(spec: ServeSpec, node: Node) -> tuple[tuple[str, str], ...]:

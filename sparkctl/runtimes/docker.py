@@ -53,7 +53,8 @@ class ContainerStep:
         differences = [d for service in self.services for d in self._differences(service, facts, image)]
         if not differences:
             return Ok()
-        return Drifted(tuple(differences), (*self._removals(facts), *self._creations(facts, image)))
+        serves = any(self._running(service, facts) for service in self.services)
+        return Drifted(tuple(differences), (*self._removals(facts), *self._creations(facts, image)), disrupts=serves)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return self._removals(facts)

@@ -11,7 +11,7 @@ from sparkctl.engines import vllm
 from sparkctl.engines.engine import Backend, Ports, ServeSpec
 from sparkctl.facts.model import folder_name
 from sparkctl.runtimes.docker import ContainerStep
-from sparkctl.steps import fabric, host, host_docker, host_ports, host_state, packages, ssh_trust
+from sparkctl.steps import cache, copy, fabric, host, host_docker, host_ports, host_state, nfs, packages, ssh_trust
 from sparkctl.steps.choice import ByImage
 from sparkctl.steps.host import HostWish
 from sparkctl.steps.host_ports import PortWish
@@ -102,6 +102,7 @@ def _hosts(config: "Config") -> Iterable[Step]:
         *host_ports.steps(cluster, _ports(config)),
         *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit),
         *ssh_trust.steps(cluster),
+        *cache.steps(cluster, _caches(config)),
     )
 
 
@@ -200,9 +201,11 @@ def _engine(config: "Config", backend: Backend) -> tuple[Step, ...]:
 def _rooted(config: "Config", service: Service) -> Service:
     """A service with the steps that must hold before its container starts."""
     cluster, node = config.cluster, service.node
-    names = ["docker", "state", "ports", "image", *(["fabric"] if cluster.workers else [])]
+    names = ["docker", "state", "cache", "ports", "image", *(["fabric"] if cluster.workers else [])]
     needs = [step_id(name, node) for name in names]
     needs.append(step_id("image-check", cluster.head.name))
+    if config.profile.store.kind == "nfs" and node != cluster.head.name:
+        needs.append(step_id("nfs-mount", node))
     if service.name.startswith("vllm"):
         needs += _loaded(config)
     if service.secrets:
@@ -213,13 +216,20 @@ def _rooted(config: "Config", service: Service) -> Service:
 
 
 def _store(config: "Config") -> Iterable[Step]:
-    return ()
+    if config.profile.store.kind != "nfs":
+        return ()
+    return nfs.steps(config.cluster, config.settings.hf_cache)
 
 
 def _copies(config: "Config") -> Iterable[Step]:
-    return ()
+    store, settings = config.profile.store, config.settings
+    if store.kind != "copy":
+        return ()
+    return copy.steps(config.cluster, config.profile.model.id, settings.hf_cache, store.parallel)
 
 
 def _loaded(config: "Config") -> list[str]:
     """The steps after which every node can read the model."""
-    return [step_id("model", config.cluster.head.name)]
+    name = "nfs-readback" if config.profile.store.kind == "nfs" else "copy"
+    head = step_id("model", config.cluster.head.name)
+    return [head, *(step_id(name, worker.name) for worker in config.cluster.workers)]

@@ -8,11 +8,10 @@ from sparkctl.facts.model import folder_name
 from sparkctl.facts.model_files import CopyRecord, ModelFiles, copy_record_probe, model_files_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.facts.state import COPIES, state_path
+from sparkctl.report.amounts import plural, size
 from sparkctl.steps.copy_actions import CopyJob, CopyModel, RemoveCopy, VerifyCopy
 from sparkctl.steps.nfs import expand
 from sparkctl.topology import Cluster, Node
-
-GIB = 2**30
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class CopyStep:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        own = (step_id("packages", self.node), step_id("ssh-trust", self.node))
+        own = (step_id("cache", self.node), step_id("packages", self.node), step_id("ssh-trust", self.node))
         return (*own, step_id("packages", self.cluster.head.name), step_id("model", self.cluster.head.name))
 
     @property
@@ -54,7 +53,7 @@ class CopyStep:
         missing = sum(there.sizes.get(path, 0) for path in lacking)
         if lacking and here.free is not None and here.free < missing:
             return Blocked(
-                f"{self.node} lacks {missing / GIB:.1f} GiB of {self.repo} and has {here.free / GIB:.1f} GiB free",
+                f"{self.node} lacks {size(missing)} of {self.repo} and has {size(here.free)} free",
                 f"make room on the disk of {self._hub(self.worker)}, or choose store.kind: nfs in the profile",
             )
         return self._compare(there, here, record, lacking)
@@ -70,10 +69,13 @@ class CopyStep:
             actions = (CopyModel(self._job, sizes, self.parallel), verify)
             if not here.present:
                 return Absent(actions)
-            return Drifted((f"{len(lacking)} of {len(there.sizes) + len(there.links)} files differ",), actions)
+            return Drifted(
+                (f"{plural(len(lacking), 'file')} of {len(there.sizes) + len(there.links)} missing or different",),
+                actions,
+            )
         if record.verified != there.digest:
             return Drifted(("this copy has not been verified",), (verify,))
-        return Ok(f"{len(there.sizes)} files, {there.bytes / GIB:.1f} GiB")
+        return Ok(f"{plural(len(there.sizes), 'file')}, {size(there.bytes)}")
 
     @property
     def _job(self) -> CopyJob:

@@ -42,7 +42,7 @@ class ModelStep:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("state", self.node), *self.extra_needs)
+        return (step_id("cache", self.node), *self.extra_needs)
 
     @property
     def wants(self) -> tuple[Want, ...]:

@@ -115,11 +115,11 @@ class AwaitServing:
     def _failure(self, context: Context, what: str, service: Service | None = None) -> CommandFailed:
         culprit = service or self.step.services[-1]
         node = self.step.cluster.node(culprit.node)
-        log = tail(context, node, container_name(self.step.cluster, culprit.name), 400)
+        log = tail(context, node, container_name(self.step.cluster, culprit.name), 5000)
         known = diagnose(log)
         return CommandFailed(
             f"{self.step.model} does not serve: {what}",
             where=f"{culprit.name} on {culprit.node}",
             fix=known.fix if known else f"read the whole log: sparkctl logs {culprit.name}",
-            output="\n".join(dict.fromkeys([*([known.line] if known else []), *telling(log)])),
+            output="\n".join(dict.fromkeys([*telling(log), *([known.line] if known else [])])),
         )
