@@ -10,6 +10,7 @@ from threading import Lock
 from sparkctl.core.action import Context, Progress
 from sparkctl.errors import Interrupted, StepFailed
 from sparkctl.facts.model_files import PARTIAL
+from sparkctl.report.amounts import plural, size
 from sparkctl.steps.host_state import tidy
 from sparkctl.steps.ssh_trust import ssh_options
 from sparkctl.topology import Cluster, Node
@@ -48,8 +49,8 @@ class CopyModel:
     @property
     def summary(self) -> str:
         """One line of the plan."""
-        total = sum(size for _, size in self.sizes)
-        return f"copy {self.job.repo} to {self.job.worker.name}: {len(self.sizes)} files, {total / 2**30:.2f} GiB"
+        total = size(sum(count for _, count in self.sizes))
+        return f"copy {self.job.repo} to {self.job.worker.name}: {plural(len(self.sizes), 'file')}, {total}"
 
     @property
     def detail(self) -> str:
@@ -60,9 +61,9 @@ class CopyModel:
         """Raises CommandFailed, ConnectionLost, Interrupted."""
         context.session.script(_begin(self.job))
         head = context.peers[self.job.cluster.head.name]
-        blobs = [(path, size) for path, size in self.sizes if path.startswith("blobs/")]
+        blobs = [(path, count) for path, count in self.sizes if path.startswith("blobs/")]
         others = tuple(path for path, _ in self.sizes if not path.startswith("blobs/"))
-        watch = Watch(context, self.summary, sum(size for _, size in self.sizes))
+        watch = Watch(context, self.summary, sum(count for _, count in self.sizes))
         shares = spread(blobs, self.parallel)
         with ThreadPoolExecutor(max_workers=len(shares) or 1) as pool:
             streams = [
@@ -185,10 +186,10 @@ def spread(sizes: list[tuple[str, int]], parts: int) -> list[tuple[str, ...]]:
     """Paths in at most `parts` shares of near equal bytes: the largest first, each to the share with least so far."""
     shares: list[list[str]] = [[] for _ in range(max(1, min(parts, len(sizes))))]
     loads = [0] * len(shares)
-    for path, size in sorted(sizes, key=lambda item: -item[1]):
+    for path, count in sorted(sizes, key=lambda item: -item[1]):
         least = loads.index(min(loads))
         shares[least].append(path)
-        loads[least] += size
+        loads[least] += count
     return [tuple(share) for share in shares if share]
 
 

@@ -11,6 +11,7 @@ from sparkctl.facts.dockerd import DOCKERD, DockerdFact
 from sparkctl.facts.gpu import GPU, GpuFact, GpuProcess
 from sparkctl.facts.host import HOST, DiskFact, HostFact, disk_probe
 from sparkctl.facts.probe import Facts, Want
+from sparkctl.report.amounts import size
 from sparkctl.topology import Cluster, Node
 
 GIB = 2**30
@@ -70,7 +71,7 @@ class HostStep:
         if troubles:
             return Blocked("; ".join(t.problem for t in troubles), "; ".join(t.fix for t in troubles))
         host, gpu = facts.get(self.node, HOST), facts.get(self.node, GPU)
-        available = f"{(host.memory_available or 0) / GIB:.0f} GiB of memory available"
+        available = f"{size(host.memory_available or 0)} of memory available"
         return Ok(", ".join(filter(None, (host.architecture, *gpu.names, gpu.driver, available))))
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
@@ -165,14 +166,14 @@ def _room(host: HostFact, disk: DiskFact, dockerd: DockerdFact, wish: HostWish) 
     """Room for what is not there yet: not asked of a node on which our containers run."""
     if host.memory_available is not None and host.memory_available < wish.memory_gib * GIB:
         yield Trouble(
-            f"{host.memory_available / GIB:.1f} GiB of memory are available, {wish.memory_gib:.1f} GiB are needed",
+            f"{size(host.memory_available)} of memory are available, {wish.memory_gib:.1f} GiB are needed",
             "stop what holds memory (ps aux --sort=-rss | head), or choose a smaller model",
         )
     cache = None if disk.free is None else disk.free + (disk.held or 0)
     for path, free in ((wish.disk_path, cache), (dockerd.root, dockerd.free)):
         if free is not None and free < wish.disk_gib * GIB:
             yield Trouble(
-                f"the disk of {path} has {free / GIB:.1f} GiB free, {wish.disk_gib:.0f} GiB are needed",
+                f"the disk of {path} has {size(free)} free, {wish.disk_gib:g} GiB are needed",
                 f"make room (docker system df; sudo du -xh -d2 {path}), or lower host.min_disk_gib in the profile",
             )
 

@@ -47,8 +47,9 @@ class DockerStep:
         if not engine.in_group:
             differences.append(f"{self.on.user} is not in the group docker")
             actions.append(self._join())
-        if not (engine.in_group and engine.in_session):
+        elif not engine.in_session:
             differences.append("this connection was opened before the group counted")
+        if not (engine.in_group and engine.in_session):
             actions.append(Reconnect())
         return Drifted(tuple(differences), tuple(actions)) if actions else Ok(f"engine {engine.version}")
 

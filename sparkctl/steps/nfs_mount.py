@@ -6,6 +6,7 @@ from sparkctl.core.action import Action
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.nfs import MountFact, mount_probe, token_probe, unescape
 from sparkctl.facts.probe import Facts, Probe, Want
+from sparkctl.report.amounts import plural, size
 from sparkctl.steps.nfs_actions import AddToFstab, Detach, DropFromFstab, Mount, ReadBack, RemoveToken, token_path
 from sparkctl.topology import Cluster, Node
 
@@ -110,8 +111,8 @@ class MountStep:
     def _unmounted(self, fact: MountFact) -> Finding:
         if fact.held_files:
             return Blocked(
-                f"{self.folder} on {self.node} holds {fact.held_files} files "
-                f"({fact.held_bytes / 2**30:.1f} GiB) that the mount would hide",
+                f"{self.folder} on {self.node} holds {plural(fact.held_files, 'file')} "
+                f"({size(fact.held_bytes)}) that the mount would hide",
                 f"move them away (mv {self.folder} {self.folder}.local), or set store.kind: copy in the profile",
             )
         add = () if self._lines_match(fact) else (AddToFstab(self.cluster, self.fstab_line),)

@@ -53,16 +53,19 @@ class PackagesStep:
             return Ok(", ".join(self.commands))
         packages = tuple(dict.fromkeys(PACKAGE_OF[command] for command in missing))
         if not (self.allowed and fact.apt):
-            why = "installing is not allowed (host.install_packages)" if fact.apt else "the node has no apt-get"
-            return Blocked(
-                f"{self.node} lacks {', '.join(missing)}, and {why}",
-                f"on {self.node}: sudo apt-get install {' '.join(packages)}; or allow it in the profile",
-            )
+            return self._refused(", ".join(missing), " ".join(packages), fact.apt)
         return Absent((InstallPackages(packages, self._record),))
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         recorded = self._fact(facts).recorded
         return (RemovePackages(recorded, self._record),) if recorded else ()
+
+    def _refused(self, missing: str, packages: str, apt: bool) -> Blocked:
+        if apt:
+            fix = f"on {self.node}: sudo apt-get install {packages}; or set host.install_packages in the profile"
+            return Blocked(f"{self.node} lacks {missing}, and installing is not allowed", fix)
+        fix = f"install by that system's own means what Debian calls {packages}"
+        return Blocked(f"{self.node} lacks {missing}, and has no apt-get", fix)
 
     def _fact(self, facts: Facts) -> PackagesFact:
         return facts.get(self.node, packages_probe(self.commands, self._record))
