@@ -14,16 +14,52 @@ if TYPE_CHECKING:
 
 app = new_app(no_args_is_help=True, help="Build simulated Sparks on this machine to try sparkctl on.")
 
-NameOption = Annotated[str, typer.Option("--name", envvar="SPARKCTL_LAB", metavar="NAME", help="Name of the lab.")]
+DEFAULT = "sparklab"
+
+
+def complete_labs() -> list[str]:
+    """The labs that this machine remembers."""
+    from sparkctl.lab import home
+
+    return home.names()
+
+
+def complete_machines(ctx: typer.Context) -> list[str]:
+    """The machines of the lab that the command line names so far."""
+    from sparkctl.lab import home
+
+    lab = home.read(ctx.params.get("name") or DEFAULT)
+    return [node.name for node in lab.nodes] if lab is not None else []
+
+
+def complete_drivers() -> list[str]:
+    """What machines can be made of."""
+    from sparkctl.lab.driver import DRIVERS
+
+    return list(DRIVERS)
+
+
+NameOption = Annotated[
+    str,
+    typer.Option(
+        "--name", envvar="SPARKCTL_LAB", metavar="NAME", help="Name of the lab.", autocompletion=complete_labs
+    ),
+]
 
 
 @app.command()
 def up(
     nodes: Annotated[int, typer.Option("--nodes", "-n", metavar="N", help="How many machines, at least.")] = 2,
     driver: Annotated[
-        str, typer.Option("--driver", metavar="NAME", help="container (boots in seconds) or vm (QEMU).")
+        str,
+        typer.Option(
+            "--driver",
+            metavar="NAME",
+            help="container (boots in seconds) or vm (QEMU).",
+            autocompletion=complete_drivers,
+        ),
     ] = "container",
-    name: NameOption = "sparklab",
+    name: NameOption = DEFAULT,
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> int:
@@ -37,13 +73,14 @@ def up(
     screen = _screen("up", json=json, quiet=quiet)
     lab = lifecycle.up(LabSpec(name, nodes, driver), _reporter(screen))
     _show(screen, lifecycle.status(lab.name))
-    screen.tell(f"next: sparkctl up --profile lab --env-file {lab.env_file}")
+    chosen = "" if lab.name == DEFAULT else f"SPARKCTL_LAB={lab.name} "
+    screen.tell(f"next: {chosen}sparkctl up --profile lab")
     screen.finish()
     return 0
 
 
 @app.command()
-def status(name: NameOption = "sparklab", json: JsonOption = False) -> int:
+def status(name: NameOption = DEFAULT, json: JsonOption = False) -> int:
     """Show the machines of a lab; exits with 2 when one of them cannot be used."""
     from sparkctl.lab import lifecycle
 
@@ -56,7 +93,7 @@ def status(name: NameOption = "sparklab", json: JsonOption = False) -> int:
 
 @app.command()
 def down(
-    name: NameOption = "sparklab",
+    name: NameOption = DEFAULT,
     images: Annotated[
         bool, typer.Option("--images", help="Remove images, registry and downloads, too, which all labs share.")
     ] = False,
@@ -75,9 +112,12 @@ def down(
 
 @app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 def ssh(
-    node: Annotated[str, typer.Argument(metavar="NODE", help="Host name of the machine, such as spark-1.")],
+    node: Annotated[
+        str,
+        typer.Argument(metavar="NODE", help="Host name, such as spark-1.", autocompletion=complete_machines),
+    ],
     command: Annotated[list[str] | None, typer.Argument(metavar="[COMMAND]...", help="What to run there.")] = None,
-    name: NameOption = "sparklab",
+    name: NameOption = DEFAULT,
     json: JsonOption = False,
 ) -> int:
     """Open a shell on a machine of a lab, or run a command there; options come before NODE."""

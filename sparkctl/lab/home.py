@@ -29,9 +29,14 @@ def read(name: str) -> Lab | None:
         ) from error
 
 
+def names() -> list[str]:
+    """The labs that this machine remembers."""
+    return sorted(path.parent.name for path in labs_dir().glob(f"*/{_FACTS}"))
+
+
 def octets() -> set[int]:
     """The subnets that remembered labs hold."""
-    found = (read(path.parent.name) for path in labs_dir().glob(f"*/{_FACTS}"))
+    found = (read(name) for name in names())
     return {lab.octet for lab in found if lab is not None}
 
 

@@ -3,6 +3,7 @@
 An image is tagged with a hash of everything that goes into it, so what is there need not be looked into.
 """
 
+import contextlib
 import hashlib
 import io
 import platform
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 LABEL_IMAGE = "io.sparkctl.lab.image"
 """Label of every image of the lab; the value is the image's name."""
+STAGE = f"{LABEL_IMAGE}=build"
+"""Label that the Dockerfiles give to a stage that is not the last."""
 PREFIX = "sparkctl-lab"
 
 
@@ -97,6 +100,9 @@ def ensure(client: "docker.DockerClient", context: Context, report: Report) -> s
         context.write(tar)
         tar.seek(0)
         _build(client, context, tar, arguments)
+    # The classic builder leaves the stages that the last one copied from, without a name.
+    if context.bulk:
+        client.images.prune(filters={"dangling": True, "label": [STAGE]})
     return context.tag
 
 
@@ -120,9 +126,16 @@ def remove(client: "docker.DockerClient", names: Iterable[str] = ()) -> None:
                 client.images.remove(tag)
 
 
-def drop_stages(client: "docker.DockerClient") -> None:
-    """Remove build stages and earlier builds that no tag names any more. Not while a build runs: it has such, too."""
-    client.images.prune(filters={"dangling": True, "label": [LABEL_IMAGE]})
+def tidy(client: "docker.DockerClient") -> None:
+    """Remove images of earlier versions that no container uses."""
+    from docker.errors import APIError
+
+    for context in (node(), depot(), engine(), noray()):
+        for image in client.images.list(filters={"label": f"{LABEL_IMAGE}={context.name}"}):
+            for tag in image.tags:
+                if tag.startswith(f"{PREFIX}/{context.name}:") and tag != context.tag:
+                    with contextlib.suppress(APIError):
+                        client.images.remove(tag)
 
 
 def _ensure_base(client: "docker.DockerClient", name: str, report: Report) -> str:

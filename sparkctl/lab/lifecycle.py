@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sparkctl.errors import SparkctlError
-from sparkctl.lab import depot, home, host, images, model, networks, wheels
+from sparkctl.lab import depot, home, host, images, model, networks, rootfs, wheels
 from sparkctl.lab.driver import NodeState, NodeStatus, load
 from sparkctl.lab.progress import Report, stage
 from sparkctl.lab.spec import LABEL, Lab, LabSpec, cache_dir, labs_dir
@@ -48,7 +48,7 @@ def up(spec: LabSpec, report: Report) -> Lab:
             downloads.result()
             _stock(client, lab, report)
             booted.result()
-        images.drop_stages(client)
+        images.tidy(client)
     return lab
 
 
@@ -107,9 +107,10 @@ def _plan(client: "docker.DockerClient", spec: LabSpec) -> Lab:
 
 
 def _prefetch(client: "docker.DockerClient", report: Report) -> None:
-    """Download what the engine image is made of while other things are made, where it will be needed."""
+    """Get what the engine image is made of while other things are made, where it will be needed."""
     if not images.exists(client, images.engine().tag):
         wheels.download(report)
+        rootfs.make(rootfs.recipe("engine"), report)
 
 
 def _open(client: "docker.DockerClient", lab: Lab, report: Report) -> None:

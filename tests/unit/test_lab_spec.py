@@ -186,3 +186,11 @@ def test_recipes_are_complete() -> None:
 def test_registry_that_does_not_answer() -> None:
     with pytest.raises(SparkctlError, match="does not answer"):
         registry.Registry("127.0.0.1:9").wait(limit=0.1)
+
+
+def test_labs_are_remembered_by_name() -> None:
+    assert home.names() == []
+    home.write(make())
+    assert home.names() == ["demo"]
+    home.remove("demo")
+    assert home.names() == []

@@ -1,0 +1,73 @@
+"""`sparkctl lab` as a user runs it, where there is no lab."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sparkctl.lab import home
+from sparkctl.lab.spec import Lab
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Run":
+    monkeypatch.setenv("SPARKCTL_LAB_HOME", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.delenv("SPARKCTL_LAB", raising=False)
+    return Run()
+
+
+class Run:
+    def __call__(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        argv = [sys.executable, "-m", "sparkctl", *words]
+        return subprocess.run(argv, capture_output=True, text=True, env={**os.environ, **env}, check=False)
+
+
+def remember(tmp_path: Path, name: str = "demo") -> None:
+    home.write(Lab(name, "container", 88, 2, tmp_path / name))
+
+
+@pytest.mark.parametrize("words", [("status",), ("ssh", "spark-1")])
+def test_no_lab(run: Run, words: tuple[str, ...]) -> None:
+    done = run("lab", *words)
+    assert done.returncode == 1
+    assert "no lab sparklab" in done.stderr and "sparkctl lab up" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_wishes_that_cannot_be_are_told_at_once(run: Run) -> None:
+    done = run("lab", "up", "--name", "X", "--nodes", "0", "--driver", "cloud", "--json")
+    assert done.returncode == 3
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "3 problems" in json.loads(done.stdout)["error"]["what"]
+
+
+def test_status_of_a_lab_whose_engine_is_gone(run: Run, tmp_path: Path) -> None:
+    remember(tmp_path)
+    done = run("lab", "status", "--name", "demo", "--json")
+    facts = json.loads(done.stdout)
+    assert done.returncode == 2
+    assert (facts["ready"], facts["depot"]) == (False, "absent")
+    assert [node["state"] for node in facts["nodes"]] == ["absent", "absent"]
+    assert facts["env_file"] == str(tmp_path / "demo/lab.env")
+
+
+def test_down_forgets_a_lab_whose_engine_is_gone(run: Run, tmp_path: Path) -> None:
+    remember(tmp_path)
+    assert run("lab", "down", "--name", "demo").returncode == 0
+    assert not (tmp_path / "demo").exists()
+    assert run("lab", "down", "--name", "demo").returncode == 0
+
+
+def test_unknown_machine_names_those_there_are(run: Run, tmp_path: Path) -> None:
+    remember(tmp_path)
+    done = run("lab", "ssh", "--name", "demo", "spark-9", "true")
+    assert done.returncode == 1 and "spark-1, spark-2" in done.stderr
+
+
+def test_completion_knows_labs_and_machines(run: Run, tmp_path: Path) -> None:
+    remember(tmp_path)
+    assert run("lab", "ssh", "--name", "demo", "", _SPARKCTL_COMPLETE="bash").stdout.split() == ["spark-1", "spark-2"]
+    assert run("lab", "status", "--name", "", _SPARKCTL_COMPLETE="bash").stdout.split() == ["demo"]
