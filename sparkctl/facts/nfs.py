@@ -162,7 +162,7 @@ def _mount(answer: Answer) -> MountFact:
         answers="answers" in found,
         held_files=number(count) or 0,
         held_bytes=number(size) or 0,
-        fstab=tuple(values(answer.stdout).get("fstab", ())),
+        fstab=tuple(line for line in values(answer.stdout).get("fstab", ()) if len(line.split()) > 2),
     )
 
 

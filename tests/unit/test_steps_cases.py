@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from probe_texts import LINES
 
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Absent, Blocked, Drifted, Ok, Pending, Step
@@ -96,3 +99,15 @@ def _finding(step: Step, facts: Facts) -> dict[str, Any]:
 
 def _shown(actions: tuple[Any, ...]) -> list[dict[str, Any]]:
     return [{"summary": action.summary, "detail": action.detail.splitlines()} for action in actions]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_no_answer_makes_a_check_raise(path: Path, data: st.DataObject) -> None:
+    case = json.loads(path.read_text())
+    for answers in case["answers"].values():
+        for name, said in answers.items():
+            lines = st.sampled_from(said) if isinstance(said, list) and said else st.just("")
+            answers[name] = data.draw(st.lists(st.one_of(lines, LINES), max_size=6))
+    outcome(path.parent.name, case)

@@ -1,0 +1,132 @@
+"""Parsers are total: whatever a node prints, they answer, and what they cannot read is None or empty."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from probe_texts import LINES
+
+from sparkctl.facts.dockerd import DOCKERD
+from sparkctl.facts.fabric import fabric_probe
+from sparkctl.facts.gpu import GPU
+from sparkctl.facts.host import HOST, disk_probe
+from sparkctl.facts.lines import decimal, number
+from sparkctl.facts.model_files import copy_record_probe, model_files_probe
+from sparkctl.facts.nfs import Export, export_probe, mount_probe, parse_exports, token_probe
+from sparkctl.facts.packages import packages_probe
+from sparkctl.facts.ports import LISTENERS, Listener
+from sparkctl.facts.probe import Answer, Probe
+from sparkctl.facts.processes import container_ids
+from sparkctl.facts.ssh_trust import access_probe, key_probe, login_probe, public_key
+from sparkctl.facts.state import state_probe
+from sparkctl.topology import Cluster, Node, Role
+
+HEAD = Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia")
+PROBES: list[Probe[object]] = [
+    HOST, GPU, DOCKERD, LISTENERS,
+    disk_probe("/srv"), fabric_probe("eth0", ["10.0.0.2"], 9000), packages_probe(["rsync"], "/r"),
+    state_probe(Cluster("lab", HEAD), HEAD), key_probe("/k"), access_probe("sparkctl:lab"),
+    login_probe("spark-2", "/known", ("ssh", "x")), export_probe("/e"), mount_probe("/m", "lab"), token_probe("/t"),
+    model_files_probe("/hub", "org/name"), copy_record_probe("/c"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+@given(text=st.one_of(st.text(), st.lists(LINES, max_size=8).map("\n".join)), rc=st.integers(0, 255))
+def test_no_answer_makes_a_parser_raise(probe: Probe[object], text: str, rc: int) -> None:
+    probe.parse(Answer(text, rc))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("12", 12), (" 7 ", 7), ("[N/A]", None), ("-1", None), ("", None), (None, None), ("٣", None), ("1" * 30, None)],
+)
+def test_number(text: str | None, found: int | None) -> None:
+    assert number(text) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("1763698205.25", 1763698205.25), ("3", 3.0), ("1.2.3", None), ("1e9", None), ("nan", None)]
+)
+def test_decimal(text: str, found: float | None) -> None:
+    assert decimal(text) == found
+
+
+def test_gpu_of_a_gb10() -> None:
+    text = (
+        "driver=installed\ngpu=NVIDIA GB10, 580.95.05, GPU-4e2f1c9a-1b2c-3d4e-5f60-718293a4b5c6\n"
+        "app=101, /usr/bin/tool, with a comma, [N/A]\napp=102, VLLM::Worker, 98304\n"
+        f"cgroup=102 12:pids:/docker/{'a' * 64} 0::/docker/{'b' * 64}\n"
+    )
+    fact = GPU.parse(Answer(text))
+    assert (fact.names, fact.driver) == (("NVIDIA GB10",), "580.95.05")
+    assert [(p.pid, p.name, p.mebibytes, p.container[:1]) for p in fact.processes] == [
+        (101, "/usr/bin/tool, with a comma", None, ""),
+        (102, "VLLM::Worker", 98304, "b"),
+    ]
+
+
+def test_container_of_a_process_outside_of_all_is_left_out() -> None:
+    assert container_ids(["7 0::/system.slice/ssh.service", "x 0::/docker/" + "a" * 64]) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "wished", "clash"),
+    [
+        ("0.0.0.0:8000", ("192.168.100.10", 8000), True),
+        ("[::]:8000", ("192.168.100.10", 8000), True),
+        ("192.168.100.10:8000", ("", 8000), True),
+        ("192.168.100.10:8000", ("192.168.100.10", 8000), True),
+        ("192.168.100.10:8000", ("10.0.0.1", 8000), False),
+        ("127.0.0.53%lo:53", ("127.0.0.53", 53), True),
+        ("0.0.0.0:8001", ("192.168.100.10", 8000), False),
+    ],
+)
+def test_clash_of_ports(line: str, wished: tuple[str, int], clash: bool) -> None:
+    found = LISTENERS.parse(Answer(f"listen=LISTEN 0 128 {line} 0.0.0.0:*\n"))
+    assert found is not None
+    assert [one.clashes(*wished) for one in found] == [clash]
+
+
+def test_listener_names_process_and_container() -> None:
+    container = "c" * 64
+    users = 'users:(("nginx: a(b)",pid=12,fd=6),("nginx",pid=13,fd=6))'
+    text = f"listen=LISTEN 0 9 *:80 *:* {users}\ncgroup=12 0::/d/{container}\n"
+    assert LISTENERS.parse(Answer(text)) == (Listener("*", 80, "nginx: a(b)", 12, container),)
+
+
+def test_exports_of_an_admin() -> None:
+    text = (
+        "# /etc/exports\n/srv/a 10.0.0.0/24(rw,sync) host(ro) # all of them\n"
+        '"/srv/with blank" -sync,rw *(no_root_squash)\n/srv/c\\040d \\\n  10.0.0.9(rw)\n/srv/alone\n'
+    )
+    assert parse_exports(text) == (
+        Export("/srv/a", "10.0.0.0/24", frozenset({"rw", "sync"})),
+        Export("/srv/a", "host", frozenset({"ro"})),
+        Export("/srv/with blank", "*", frozenset({"rw", "sync", "no_root_squash"})),
+        Export("/srv/c d", "10.0.0.9", frozenset({"rw"})),
+    )
+
+
+def test_mount_point_with_a_blank() -> None:
+    text = "at=/mnt/a b\nanswers=yes\nmount=9 8 0:1 / /mnt/a\\040b rw - nfs4 10.0.0.1:/srv/a\\040b rw\n"
+    fact = mount_probe("/mnt/a b", "lab").parse(Answer(text))
+    assert (fact.source, fact.is_nfs, fact.answers) == ("10.0.0.1:/srv/a b", True, True)
+
+
+def test_incomplete_downloads_are_counted_and_not_copied() -> None:
+    text = "present=yes\nfile=10 blobs/aa\nfile=3 blobs/bb.incomplete\nlink=snapshots/x/y z\t../../blobs/aa\n"
+    fact = model_files_probe("/hub", "o/n").parse(Answer(text))
+    assert (dict(fact.sizes), dict(fact.links), fact.incomplete, fact.bytes) == (
+        {"blobs/aa": 10}, {"snapshots/x/y z": "../../blobs/aa"}, 1, 10,
+    )  # fmt: skip
+
+
+def test_digest_tells_a_file_from_a_link_and_sizes_apart() -> None:
+    texts = ("present=yes\nfile=1 a", "present=yes\nfile=2 a", "present=yes\nlink=a\t1", "present=yes\nfile=1 b")
+    digests = {model_files_probe("/hub", "o/n").parse(Answer(text)).digest for text in texts}
+    assert len(digests) == len(texts)
+
+
+@pytest.mark.parametrize("line", ["", "ssh-ed25519", "no-pty ssh-ed25519 AAAA", "ssh-ed25519 AA AA\nx", "<html>"])
+def test_what_is_no_public_key(line: str) -> None:
+    assert public_key(line) == ""
