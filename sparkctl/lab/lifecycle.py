@@ -77,6 +77,10 @@ def down(name: str, report: Report, *, images_too: bool = False) -> None:
     with home.lock():
         lab = home.read(name)
         client = host.connect()
+        if lab is not None and client is None:
+            what = f"no Docker engine answers, and the lab {name} lives in one"
+            fix = f"start the engine and run this again; if it is gone for good, delete {lab.home}"
+            raise SparkctlError(what, where="this machine", fix=fix)
         with stage(report, f"remove the lab {name}"):
             if lab is not None:
                 load(lab.driver).down(lab)

@@ -54,10 +54,14 @@ def test_status_of_a_lab_whose_engine_is_gone(run: Run, tmp_path: Path) -> None:
     assert facts["env_file"] == str(tmp_path / "demo/lab.env")
 
 
-def test_down_forgets_a_lab_whose_engine_is_gone(run: Run, tmp_path: Path) -> None:
+def test_down_does_not_forget_what_it_cannot_remove(run: Run, tmp_path: Path) -> None:
     remember(tmp_path)
-    assert run("lab", "down", "--name", "demo").returncode == 0
-    assert not (tmp_path / "demo").exists()
+    done = run("lab", "down", "--name", "demo")
+    assert done.returncode == 1 and "no Docker engine answers" in done.stderr
+    assert (tmp_path / "demo/lab.json").exists()
+
+
+def test_nothing_to_take_down_is_fine(run: Run) -> None:
     assert run("lab", "down", "--name", "demo").returncode == 0
 
 
