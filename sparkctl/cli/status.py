@@ -101,7 +101,7 @@ def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach) -> "Sta
     from sparkctl.stacks.serving import endpoint
 
     reach.open()
-    facts = _ask_all(steps, reach)
+    facts = ask_all(steps, reach)
     known = [step for step in steps if all(n in reach.sessions for n in (step.node, *(w.node for w in step.wants)))]
     place = endpoint(config)
     return make_status(
@@ -114,7 +114,7 @@ def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach) -> "Sta
     )
 
 
-def _ask_all(steps: "Sequence[Step]", reach: Reach) -> "Facts":
+def ask_all(steps: "Sequence[Step]", reach: Reach) -> "Facts":
     """Facts of every node that answers; one that stops answering is dropped, the others count."""
     from sparkctl.core.plan import gather
     from sparkctl.errors import UnreachableError

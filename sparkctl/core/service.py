@@ -69,8 +69,8 @@ class Service:
 
     @property
     def spec(self) -> dict[str, object]:
-        """Everything that makes the container what it is."""
-        return {key: value for key, value in asdict(self).items() if key != "needs"}
+        """Everything that makes the container what it is, and nothing of how it is started and stopped."""
+        return {key: value for key, value in asdict(self).items() if key not in ("needs", "stop_seconds", "ports")}
 
 
 def spec_hash(*parts: object) -> str:

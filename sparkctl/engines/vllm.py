@@ -12,6 +12,8 @@ from sparkctl.topology import Cluster, Node
 API_KEY = "api-key"
 CACHE_IN_CONTAINER = "/root/.cache/huggingface"
 SHARED_TMP = "/tmp"
+RAY_STOP_SECONDS = 5
+"""Ray holds nothing that wants draining; the API server before it is what drains."""
 WITH_KEY = 'export VLLM_API_KEY="$(cat /run/secrets/api-key)"; exec "$@"'
 """The key reaches the server through its environment, which neither argv nor `docker inspect` shows."""
 
@@ -64,6 +66,7 @@ def _ray(spec: ServeSpec, cluster: Cluster, node: Node, head: Service | None = N
             *("--num-gpus=1", "--disable-usage-stats", f"--object-store-memory={spec.shm_bytes // 4}"),
         ),
         entrypoint=("ray",),
+        stop_seconds=RAY_STOP_SECONDS,
         mounts=_mounts(spec, node) if head else (*_mounts(spec, node), _tmp_volume(cluster)),
         volumes=() if head else (_tmp_volume(cluster).source,),
         ports=() if head else ((node.data_ip, spec.ports.ray),),

@@ -1,0 +1,59 @@
+"""doctor: every check on the live nodes, explained; nothing is changed."""
+
+from typing import TYPE_CHECKING
+
+from sparkctl.cli.common import Options, load_config, new_app, with_options
+from sparkctl.cli.status import ask_all, reaching
+
+if TYPE_CHECKING:
+    from sparkctl.cli.status import Reach
+    from sparkctl.config.load import Config
+    from sparkctl.core.plan import Plan
+    from sparkctl.prove import Proof
+
+app = new_app()
+
+
+@app.command()
+@with_options
+def doctor(options: Options) -> int:
+    """Run every check on the nodes, change nothing, and explain what is not as it should be; -v explains all.
+
+    Exits with 0 when all is well, 2 when not, 4 when no node answers.
+    """
+    from sparkctl.report.explain import examination_data, show_examination
+    from sparkctl.report.proofs import proofs_data, show_proofs
+
+    screen = options.screen("doctor")
+    config = load_config(options)
+    with reaching(config, options) as reach:
+        plan = examine(config, reach)
+        proofs = prove_serving(config, plan, reach)
+    screen.put(cluster=config.cluster.name, **examination_data(plan.items, reach.errors), **proofs_data(proofs))
+    screen.show([*show_examination(plan.items, reach.errors, screen.glyphs, verbose=screen.verbose)])
+    screen.show(show_proofs(proofs, screen.glyphs))
+    well = plan.clean and not reach.errors and all(proof.passed for proof in proofs)
+    screen.tell("all is well" if well else "not all is well")
+    screen.finish()
+    return 4 if not reach.sessions else 0 if well else 2
+
+
+def examine(config: "Config", reach: "Reach") -> "Plan":
+    """The checks of all steps whose nodes answer."""
+    from sparkctl.core.plan import make_plan
+    from sparkctl.stacks.serving import steps
+
+    todo = steps(config)
+    reach.open()
+    facts = ask_all(todo, reach)
+    known = [step for step in todo if all(n in reach.sessions for n in (step.node, *(w.node for w in step.wants)))]
+    return make_plan(known, facts)
+
+
+def prove_serving(config: "Config", plan: "Plan", reach: "Reach") -> "list[Proof]":
+    """The proofs of `sparkctl test`, where there is something that serves."""
+    from sparkctl.core.step import Ok
+    from sparkctl.prove import prove, read_key
+
+    serving = [item for item in plan.items if item.step.name == "serving" and isinstance(item.finding, Ok)]
+    return prove(config, reach.sessions, read_key(config, reach.sessions)) if serving else []
