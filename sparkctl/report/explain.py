@@ -12,7 +12,7 @@ WHY: Mapping[str, str] = {
     "host": "The engine takes most of a Spark's one memory. Another program on the GPU, a driver that differs between"
     " nodes or a full disk shows up as a hang or a crash an hour later; here it shows up first.",
     "docker": "Engines run in containers, and the login must reach Docker without sudo.",
-    "state": "Keys, secrets and records of what sparkctl made lie in one folder of the node that only its owner reads.",
+    "state": "Keys, secrets and records of what sparkctl made lie in one folder that only its owner reads.",
     "packages": "Tools that the steps below use on the node.",
     "ports": "A server that finds its port taken ends minutes after it was started.",
     "fabric": "Ranks exchange tensors over this interface for every token. A link that came up at a fraction of its"

@@ -17,13 +17,15 @@ from sparkctl.topology import Cluster
 class ContainerStep:
     """Containers that start together, replaced together when one of them drifts.
 
-    `below` are the services that they stand on, in whatever depth; `image_node` is where the image's id is read.
+    `below` are the services that they stand on, `above` those that stand on them, in whatever depth: what is above
+    ends first when these are replaced.
     """
 
     name: str
     cluster: Cluster
     services: tuple[Service, ...]
     below: tuple[Service, ...] = ()
+    above: tuple[Service, ...] = ()
     layer: Layer = Layer.WORKLOAD
 
     @property
@@ -37,7 +39,7 @@ class ContainerStep:
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        nodes = dict.fromkeys(service.node for service in (*self.services, *self.below))
+        nodes = dict.fromkeys(service.node for service in (*self.services, *self.below, *self.above))
         image = Want(self.cluster.head.name, image_probe(self.services[0].image))
         return (image, *(Want(node, CONTAINERS) for node in nodes))
 
@@ -53,11 +55,12 @@ class ContainerStep:
         differences = [d for service in self.services for d in self._differences(service, facts, image)]
         if not differences:
             return Ok()
-        serves = any(self._running(service, facts) for service in self.services)
-        return Drifted(tuple(differences), (*self._removals(facts), *self._creations(facts, image)), disrupts=serves)
+        affected = (*self.services, *self.above)
+        actions = (*self._removals(affected, facts), *self._creations(facts, image))
+        return Drifted(tuple(differences), actions, disrupts=any(self._running(s, facts) for s in affected))
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
-        return self._removals(facts)
+        return self._removals(self.services, facts)
 
     def _unmade(self, facts: Facts, image: ImageFact) -> Finding:
         missing = [s for s in self.below if not self._running(s, facts)]
@@ -103,10 +106,10 @@ class ContainerStep:
         under = [self._find(s, facts) for s in self.below if (s.name, s.node) in names]
         return spec_hash([found.life if found else "" for found in under]) if under else ""
 
-    def _removals(self, facts: Facts) -> tuple[Action, ...]:
+    def _removals(self, services: tuple[Service, ...], facts: Facts) -> tuple[Action, ...]:
         return tuple(
             Remove(self.cluster, service.name, service.node, service.stop_seconds, service.volumes)
-            for service in reversed(self.services)
+            for service in reversed(services)
             if self._find(service, facts)
         )
 

@@ -190,8 +190,8 @@ def _engine(config: "Config", backend: Backend) -> tuple[Step, ...]:
     head, *workers, api = services
     join = JoinStep(cluster, port.ray, timeouts.join_s)
     return (
-        ContainerStep("ray-head", cluster, (head,)),
-        *(ContainerStep("ray-worker", cluster, (worker,), below=(head,)) for worker in workers),
+        ContainerStep("ray-head", cluster, (head,), above=(*workers, api)),
+        *(ContainerStep("ray-worker", cluster, (worker,), below=(head,), above=(api,)) for worker in workers),
         join,
         ContainerStep("vllm", cluster, (api,), below=(head, *workers)),
         serving,
