@@ -10,6 +10,8 @@ def main() -> None:
         print(end="", flush=True)
     except BrokenPipeError:
         code = _leave_pipe()
+    if code == 130:
+        _leave_threads(code)
     sys.exit(code)
 
 
@@ -28,6 +30,7 @@ def _guarded(argv: list[str]) -> int:
     from sparkctl.report import failure
 
     json = failure.wants_json(argv)
+    _encode_anything()
     try:
         return _complete(argv, shell) if (shell := os.environ.get("_SPARKCTL_COMPLETE")) else invoke(argv)
     except BrokenPipeError:
@@ -45,6 +48,25 @@ def _complete(argv: list[str], shell: str) -> int:
     if found := answer(shell, argv):
         print(found)
     return 0
+
+
+def _encode_anything() -> None:
+    """What the terminal's encoding lacks is written as an escape, rather than failing."""
+    import io
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _leave_threads(code: int) -> None:
+    """After Ctrl-C, do not wait for threads that wait for a node; what they run there ends with the connection."""
+    import os
+    import threading
+
+    if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _leave_pipe() -> int:

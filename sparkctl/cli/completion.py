@@ -12,7 +12,7 @@ import typer
 from typer._click.shell_completion import CompletionItem, ShellComplete
 
 from sparkctl.cli.common import new_app
-from sparkctl.errors import SparkctlError
+from sparkctl.errors import ConfigError, Problem
 
 VARIABLE = "_SPARKCTL_COMPLETE"
 """Set to the name of a shell, it makes sparkctl answer with completions of its last argument."""
@@ -55,7 +55,7 @@ def completion(
 ) -> int:
     """Print the completion script of a shell: source <(sparkctl completion bash)."""
     if shell not in SCRIPTS:
-        raise SparkctlError(f"no completion for {shell}", fix=f"one of: {', '.join(SCRIPTS)}")
+        raise ConfigError((Problem("argument", "SHELL", repr(shell), f"one of: {', '.join(SCRIPTS)}"),))
     print(install_script(shell) if install else SCRIPTS[shell], end="")
     return 0
 

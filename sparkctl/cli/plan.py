@@ -60,13 +60,13 @@ def show_dry_run(options: Options, until: str) -> "Plan":
 
 
 def within(steps: "Sequence[Step]", until: str) -> "list[Step]":
-    """The steps up to and with a layer. Raises SparkctlError for a layer that there is not."""
+    """The steps up to and with a layer. Raises ConfigError for a layer that there is not."""
     from sparkctl.core.step import Layer
-    from sparkctl.errors import SparkctlError
+    from sparkctl.errors import ConfigError, Problem
 
     layers = list(Layer)
     if until and until not in layers:
-        raise SparkctlError(f"there is no layer {until}", fix=f"one of: {', '.join(layers)}")
+        raise ConfigError((Problem("flag", "--until", repr(until), f"one of: {', '.join(layers)}"),))
     wanted = layers[: layers.index(Layer(until)) + 1] if until else layers
     return [step for step in steps if step.layer in wanted]
 

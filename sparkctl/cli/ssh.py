@@ -30,7 +30,8 @@ def ssh(
     from sparkctl.errors import SparkctlError
 
     config = load_config(options)
-    argv = ssh_argv(config, find_node(config, node), command or (), accept_new=options.accept_new_host_keys)
+    words = command[1:] if command and command[0] == "--" else command or []
+    argv = ssh_argv(config, find_node(config, node), words, accept_new=options.accept_new_host_keys)
     try:
         os.execvp(argv[0], argv)  # noqa: S606 - ssh takes over this process, terminal and exit status
     except FileNotFoundError as error:

@@ -49,7 +49,7 @@ def errors_of(outcome: Outcome, verb: str) -> list[SparkctlError]:
     """What went wrong, each with the next command to try where the error knows none."""
     errors = [error for _, error in outcome.failures]
     if outcome.interrupted:
-        errors.append(Interrupted("interrupted; finished steps stay as they are"))
+        errors.append(Interrupted("interrupted; what is done stays done"))
     for error in errors:
-        error.fix = error.fix or f"mend that, then run again: sparkctl {verb} goes on from what the nodes hold"
+        error.fix = error.fix or f"run again, it goes on from what the nodes hold: sparkctl {verb}"
     return errors

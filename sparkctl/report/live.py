@@ -12,6 +12,7 @@ from sparkctl.report.plain import run_sentence
 from sparkctl.report.track import Running, Track
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
 FRAMES = 8
@@ -72,8 +73,11 @@ class LiveProgress:
         said = "" if event.outcome == "changed" else event.outcome
         return Line(": ".join(filter(None, (said, event.message))), style, 0, heads)
 
-    def _draw(self) -> "Table":
+    def _draw(self) -> "Group":
+        """The sum stands last and is not padded: a ^C that the terminal echoes there would wrap and shift all rows."""
+        from rich.console import Group
         from rich.table import Table
+        from rich.text import Text
 
         table = Table.grid(padding=(0, 1), expand=True)
         for _ in ("spinner", "node", "step"):
@@ -83,8 +87,8 @@ class LiveProgress:
             now = self.track.clock()
             for node in self.track.nodes:
                 self._add_rows(table, node, now)
-            table.add_row("", "", "", f"{self.track.ended} of {self.track.total} steps, {span(self.track.elapsed)}")
-        return table
+            figures = f"{self.track.ended} of {self.track.total} steps, {span(self.track.elapsed)}"
+        return Group(table, Text(figures, "dim"))
 
     def _add_rows(self, table: "Table", node: str, now: float) -> None:
         """A row for each running step; a node without one has a row too, while nodes are few."""

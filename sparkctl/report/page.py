@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from sparkctl.report.look import Look, clean, look_at
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
 NARROWEST = 32
@@ -33,11 +34,9 @@ class Page:
     """Writes lines on one stream."""
 
     def __init__(self, stream: TextIO, look: Look | None = None) -> None:
-        from rich.console import Console
-
         self.stream = stream
         self.look = look or look_at(stream)
-        self.console = Console(
+        self.console = _console(
             file=stream,
             force_terminal=self.look.live,
             color_system="auto" if self.look.colour else None,
@@ -86,6 +85,17 @@ class Page:
             width = max(self.look.width - left - hang, 1)
             for number, row in enumerate(part.wrap(self.console, width) or [part]):
                 yield hang * bool(number), row
+
+
+def _console(**options: Any) -> "Console":
+    """A console that lets BrokenPipeError through to the boundary, where rich would leave with status 1."""
+    from rich.console import Console
+
+    class Honest(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return Honest(**options)
 
 
 def _stripped(text: "Text") -> "Text":

@@ -73,7 +73,7 @@ def _state(nodes: Sequence[NodeState], plan: Plan, differ: int) -> str:
     if all(node.error for node in nodes):
         return UNREACHABLE
     workload = [item.finding for item in plan.items if item.step.layer is Layer.WORKLOAD]
-    deployed = any(node.services for node in nodes) or any(isinstance(finding, Ok) for finding in workload)
+    deployed = any(node.services for node in nodes) or any(isinstance(f, Ok | Drifted) for f in workload)
     if not deployed and not any(node.error for node in nodes):
         return ABSENT
     return DRIFTED if differ or any(node.error for node in nodes) else OK

@@ -6,10 +6,18 @@ For what needs a real process: signals, pipes, terminals.
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from cli_fakes import hosts_of, install, small_world
 
-SCENARIOS = {"fast": {}, "slow": {"seconds": 20.0, "total": 8 << 30}, "brisk": {"seconds": 1.0, "total": 8 << 30}}
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "fast": {},
+    "deployed": {},
+    "slow": {"seconds": 20.0, "total": 8 << 30},
+    "brisk": {"seconds": 1.0, "total": 8 << 30},
+    "stubborn": {"seconds": 30.0, "deaf": True},
+    "foreign": {"actions": ("日本語 → ✓",)},
+}
 
 
 class _Set:
@@ -23,7 +31,9 @@ class _Set:
 
 def main() -> None:
     folder, scenario = Path(sys.argv[1]), sys.argv[2]
-    _, steps = small_world(**SCENARIOS[scenario])
+    world, steps = small_world(**SCENARIOS[scenario])
+    if scenario == "deployed":
+        world.states = {step.key: "ok" for step in steps}
     install(_Set(), folder, steps, hosts_of())
     os.chdir(folder)
     os.environ["XDG_STATE_HOME"] = str(folder / "state")

@@ -1,6 +1,7 @@
 """A small world of fake steps, and a command line that works on it: what the tests of verbs and renderers drive."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ class World:
 
 @dataclass(frozen=True)
 class FakeAction:
-    """Makes a step true, slowly if asked to, or fails."""
+    """Makes a step true, slowly if asked to, or fails; a deaf one does not hear that it should stop."""
 
     world: World
     key: str
@@ -37,11 +38,11 @@ class FakeAction:
     seconds: float = 0.0
     total: int = 0
     fails: SparkctlError | None = None
-    started: threading.Event | None = None
+    deaf: bool = False
 
     def perform(self, context: Context) -> None:
-        if self.started:
-            self.started.set()
+        if self.deaf:
+            time.sleep(self.seconds)
         pieces = 20 if self.seconds else 1
         for piece in range(pieces):
             if self.seconds:
@@ -57,7 +58,7 @@ class FakeAction:
 
 @dataclass(frozen=True)
 class FakeStep:
-    """A wish whose truth is a word in the world: ok, absent, drifted, pending or blocked."""
+    """A wish whose truth is a word in the world: ok, absent, drifted, stale, pending or blocked."""
 
     world: World
     name: str
@@ -70,7 +71,7 @@ class FakeStep:
     seconds: float = 0.0
     total: int = 0
     fails: SparkctlError | None = None
-    started: threading.Event | None = None
+    deaf: bool = False
 
     @property
     def key(self) -> str:
@@ -87,6 +88,7 @@ class FakeStep:
             "ok": lambda: Ok("fine"),
             "absent": lambda: Absent(self._actions()),
             "drifted": lambda: Drifted(self.differences, self._actions()),
+            "stale": lambda: Drifted(self.differences, self._actions(), disrupts=True),
             "pending": lambda: self._pending(),
             "blocked": lambda: Blocked(f"{self.name} is in the way", f"move {self.name}"),
         }
@@ -104,7 +106,7 @@ class FakeStep:
     def _actions(self) -> tuple[Action, ...]:
         summaries = self.actions or (f"make {self.name}",)
         return tuple(
-            FakeAction(self.world, self.key, s, self.detail, "ok", self.seconds, self.total, self.fails, self.started)
+            FakeAction(self.world, self.key, s, self.detail, "ok", self.seconds, self.total, self.fails, self.deaf)
             for s in summaries
         )
 

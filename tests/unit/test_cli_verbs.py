@@ -1,0 +1,379 @@
+"""The verbs on fake nodes: what they show, what they change, how they end."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_fakes import FakeStep, World, hosts_of, install, small_world
+
+from sparkctl.__main__ import main
+from sparkctl.errors import StepFailed
+from sparkctl.facts.probe import Answer
+from sparkctl.transport.memory import MemoryHost
+
+CONTAINER = {
+    "id": "4f1c",
+    "name": "/sparkctl-demo-vllm",
+    "image": "sha256:1",
+    "labels": {"io.sparkctl.cluster": "demo", "io.sparkctl.service": "vllm"},
+    "status": "running",
+    "exit_code": 0,
+    "started": "2020-01-01T00:00:00.123456789Z",
+}
+
+
+class Cli:
+    """A command line with fake nodes behind it."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        self.patch, self.capsys, self.folder = patch, capsys, folder
+        self.hosts = hosts_of()
+        self.world = World()
+        self.steps: list[FakeStep] = []
+        self.out = self.err = ""
+
+    def use(self, world: World, steps: list[FakeStep]) -> "Cli":
+        self.world, self.steps = world, steps
+        install(self.patch, self.folder, steps, self.hosts)
+        return self
+
+    def __call__(self, *argv: str) -> int:
+        self.patch.setattr("sys.argv", ["sparkctl", *argv])
+        with pytest.raises(SystemExit) as end:
+            main()
+        self.out, self.err = self.capsys.readouterr()
+        return int(end.value.code or 0)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("SPARKCTL_PROFILE", "NO_COLOR", "_SPARKCTL_COMPLETE"):
+        monkeypatch.delenv(name, raising=False)
+    return Cli(monkeypatch, capsys, tmp_path).use(*small_world())
+
+
+def commands(hosts: dict[str, MemoryHost]) -> list[object]:
+    return [command for host in hosts.values() for command in host.log]
+
+
+def test_plan_changes_nothing_and_exits_with_0(cli: Cli) -> None:
+    assert cli("plan") == 0
+    assert "Plan: 3 to create, 0 to change, 0 unchanged." in cli.out
+    assert (cli.world.did, commands(cli.hosts)) == ([], [])
+    assert [host.round_trips for host in cli.hosts.values()] == [1, 1]
+    assert all(host.closed for host in cli.hosts.values())
+
+
+@pytest.mark.parametrize(
+    ("states", "argv", "code"),
+    [
+        ({}, [], 0),
+        ({}, ["--exit-code"], 2),
+        ({"vllm@spark-1": "blocked"}, [], 1),
+        ({"vllm@spark-1": "ok", "packages@spark-1": "ok", "packages@spark-2": "ok"}, ["--exit-code"], 0),
+    ],
+)
+def test_exit_codes_of_plan(cli: Cli, states: dict[str, str], argv: list[str], code: int) -> None:
+    cli.world.states = states
+    assert cli("plan", *argv) == code
+
+
+def test_dry_run_is_plan(cli: Cli) -> None:
+    assert cli("plan") == 0
+    shown = cli.out
+    assert cli("up", "--dry-run") == 0
+    assert cli.out == shown
+    assert cli.world.did == []
+
+
+def test_up_makes_everything_once(cli: Cli) -> None:
+    assert cli("up", "--timings") == 0
+    assert sorted(cli.world.did) == ["make packages", "make packages", "make vllm"]
+    assert "vllm@spark-1 changed after" in cli.out
+    assert "critical path" in cli.out
+    assert cli.out.endswith("next: sparkctl test\n")
+    assert "http://192.0.2.1:8000/v1" in cli.out
+    assert cli("up") == 0
+    assert "no changes\n" in cli.out
+    assert len(cli.world.did) == 3
+    assert all(hold.released for hold in cli.hosts["spark-1"].holds)
+
+
+def test_up_until_a_layer(cli: Cli) -> None:
+    assert cli("up", "--until", "host") == 0
+    assert cli.world.did == ["make packages"] * 2
+    assert "answers at" not in cli.out
+    assert cli("up", "--until", "roof") == 3
+    assert "host, storage, image, model, workload" in cli.err
+
+
+def test_up_refuses_what_is_blocked(cli: Cli) -> None:
+    cli.world.states["packages@spark-2"] = "blocked"
+    assert cli("up") == 1
+    assert cli.world.did == []
+    assert "error: the plan is blocked; nothing was changed" in cli.err
+    assert "packages@spark-2: packages is in the way" in cli.err
+    assert "fix: move packages" in cli.err
+
+
+def test_up_asks_before_it_stops_what_serves(cli: Cli) -> None:
+    cli.world.states = {"packages@spark-1": "ok", "packages@spark-2": "drifted", "vllm@spark-1": "ok"}
+    assert cli("up") == 0, "nothing that serves is stopped, so there is no question"
+    cli.world.states["vllm@spark-1"] = "stale"
+    assert cli("up") == 1
+    assert "--yes" in cli.err
+    assert cli.world.states["vllm@spark-1"] == "stale"
+    assert cli("up", "--yes") == 0
+    assert cli.world.states["vllm@spark-1"] == "ok"
+
+
+def test_a_failure_says_what_where_and_what_next(cli: Cli) -> None:
+    error = StepFailed("it exited with status 1", where="spark-1: docker start vllm", output="one\ntwo\x1b[2J", fix="")
+    cli.use(*small_world(fails=error))
+    assert cli("up") == 1
+    assert "vllm@spark-1 failed after" in cli.out
+    assert cli.err == (
+        "error: it exited with status 1\n"
+        "  where: spark-1: docker start vllm\n"
+        "  │ one\n"
+        "  │ two\n"
+        "  next: run again, it goes on from what the nodes hold: sparkctl up\n"
+    )
+    assert cli("up", "--json") == 1
+    assert cli.document["error"]["what"] == "it exited with status 1"
+    assert cli.document["run"]["outcome"] == "failed"
+
+
+def test_another_admin_is_locked_out(cli: Cli) -> None:
+    cli.hosts["spark-1"].hold_line = "busy\tann@laptop\tup\t2026-11-20T10:00:00Z"
+    assert cli("up") == 5
+    assert "ann@laptop" in cli.err
+    assert cli.world.did == []
+
+
+@pytest.mark.parametrize("verb", ["plan", "up", "stop", "down", "logs", "credentials"])
+def test_a_node_out_of_reach_ends_with_4(cli: Cli, verb: str) -> None:
+    for host in cli.hosts.values():
+        host.unreachable = True
+    assert cli(verb) == 4
+    assert "did not answer" in cli.err
+    assert "next: switch it on" in cli.err
+
+
+def deployed(cli: Cli) -> None:
+    cli.world.states = {step.key: "ok" for step in cli.steps}
+
+
+def test_stop_takes_the_workload_only(cli: Cli) -> None:
+    deployed(cli)
+    assert cli("stop") == 1
+    assert "no terminal" in cli.err
+    assert cli.world.did == []
+    assert cli("stop", "-y") == 0
+    assert cli.world.did == ["remove vllm"]
+    assert "kept" in cli.out
+    assert cli("stop", "-y") == 0
+    assert "nothing to remove" in cli.out
+
+
+def test_down_takes_everything_in_reverse(cli: Cli) -> None:
+    image = FakeStep(cli.world, "image", "spark-1", list(type(cli.steps[0].layer))[2])
+    cli.use(cli.world, [*cli.steps, image])
+    deployed(cli)
+    assert cli("down", "-y") == 0
+    assert cli.world.did[0] == "remove vllm"
+    assert sorted(cli.world.did[1:]) == ["remove packages", "remove packages"]
+    assert "images and models are kept" in cli.out
+    assert cli("down", "--purge", "-y") == 0
+    assert cli.world.did[-1] == "remove image"
+
+
+def containers(cli: Cli, **changes: object) -> None:
+    line = json.dumps({**CONTAINER, **changes})
+    probes: Callable[[str], Answer] = lambda name: Answer("yes\n" if name == "alive" else line)  # noqa: E731
+    cli.hosts["spark-1"].probes = probes
+
+
+def test_status_of_what_is_well(cli: Cli) -> None:
+    deployed(cli)
+    containers(cli)
+    assert cli("status") == 0
+    assert "✓ vllm          running for" in cli.out
+    assert "All of 3 steps as configured." in cli.out
+
+
+def test_status_shows_drift_and_what_died(cli: Cli) -> None:
+    deployed(cli)
+    cli.world.states["vllm@spark-1"] = "drifted"
+    containers(cli, status="exited", exit_code=137)
+    assert cli("status") == 2
+    assert "✗ vllm          exited with status 137, started" in cli.out
+    assert "~ vllm: it differs" in cli.out
+    assert "Drifted. 3 steps: 1 not as configured. Next: sparkctl up" in cli.out
+
+
+def test_status_with_a_node_down_shows_the_other(cli: Cli) -> None:
+    deployed(cli)
+    containers(cli)
+    cli.hosts["spark-2"].unreachable = True
+    assert cli("status") == 2
+    assert "✗ spark-2 did not answer. Next: switch it on" in cli.out
+    assert "✓ vllm" in cli.out
+    assert "1 unknown" in cli.out
+    cli.hosts["spark-1"].unreachable = True
+    assert cli("status", "--json") == 4
+    assert cli.document["state"] == "unreachable"
+
+
+def test_status_before_anything_is_deployed(cli: Cli) -> None:
+    assert cli("status") == 2
+    assert "Not deployed." in cli.out
+
+
+def test_status_of_a_node_that_breaks_off_while_it_answers(cli: Cli) -> None:
+    deployed(cli)
+    cli.hosts["spark-2"].cut_after = 0
+    assert cli("status") == 2
+    assert "the connection to spark-2 broke" in cli.out
+
+
+def test_watch_draws_again_until_ctrl_c(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    deployed(cli)
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        cli.world.states["vllm@spark-1"] = "drifted"
+        if len(waits) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("sparkctl.cli.status.time.sleep", sleep)
+    assert cli("status", "--watch", "--interval", "5", "--json") == 0
+    first, second = map(json.loads, cli.out.splitlines())
+    assert (first["state"], second["state"]) == ("ok", "drifted")
+    assert waits == [5, 5]
+
+
+def test_credentials_are_the_one_way_to_the_key(cli: Cli) -> None:
+    assert cli("credentials") == 1
+    assert "sparkctl up" in cli.err
+    cli.hosts["spark-1"].reply(["cat"], "sk-canary\n")
+    assert cli("credentials") == 0
+    assert "sk-canary" in cli.out
+    assert cli("credentials", "--env") == 0
+    assert cli.out == "export OPENAI_BASE_URL=http://192.0.2.1:8000/v1\nexport OPENAI_API_KEY=sk-canary\n"
+    assert cli("credentials", "--json") == 0
+    assert cli.document["api_key"] == "sk-canary"
+
+
+class FakeLog:
+    """A container that has said something."""
+
+    def __init__(self, name: str, *lines: str) -> None:
+        self.name, self.lines = f"sparkctl-demo-{name}", lines
+        self.labels = {"io.sparkctl.cluster": "demo", "io.sparkctl.service": name}
+
+    def logs(self, *, tail: int, timestamps: bool = False, stream: bool = False, follow: bool = False) -> Any:
+        kept = self.lines[-tail:] if tail else ()
+        text = "".join((line if timestamps else line.partition(" ")[2]) + "\n" for line in kept).encode()
+        return iter([text[:7], text[7:]]) if stream else text
+
+
+class FakeEngine:
+    """As much of a Docker client as `logs` uses."""
+
+    def __init__(self, *found: FakeLog) -> None:
+        self.found, self.containers = found, self
+
+    def list(self, *, all: bool, filters: dict[str, str]) -> list[FakeLog]:
+        assert (all, filters) == (True, {"label": "io.sparkctl.cluster=demo"})
+        return list(self.found)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def with_logs(cli: Cli) -> None:
+    first = FakeLog("vllm", "2026-01-01T00:00:01Z loading", "2026-01-01T00:00:03Z ready\x1b[0m")
+    cli.hosts["spark-1"].engine = FakeEngine(first)  # type: ignore[assignment]
+    worker = FakeLog("ray-worker", "2026-01-01T00:00:02Z joined")
+    cli.hosts["spark-2"].engine = FakeEngine(worker)  # type: ignore[assignment]
+
+
+def test_logs_of_several_in_order_of_time(cli: Cli) -> None:
+    with_logs(cli)
+    assert cli("logs") == 0
+    assert cli.out == "vllm@spark-1 │ loading\nray-worker@spark-2 │ joined\nvllm@spark-1 │ ready\n"
+    assert cli("logs", "vllm", "--tail", "1") == 0
+    assert cli.out == "ready\n"
+    assert cli("logs", "--node", "spark-2", "--json") == 0
+    line = {"schema": "sparkctl/logs/1", "node": "spark-2", "service": "ray-worker", "line": "joined"}
+    assert cli.document == line
+
+
+def test_logs_follow_until_all_have_ended(cli: Cli) -> None:
+    with_logs(cli)
+    assert cli("logs", "-f") == 0
+    assert sorted(cli.out.splitlines()) == [
+        "ray-worker@spark-2 │ joined",
+        "vllm@spark-1 │ loading",
+        "vllm@spark-1 │ ready",
+    ]
+
+
+def test_logs_of_what_is_not_there_say_what_is(cli: Cli) -> None:
+    with_logs(cli)
+    assert cli("logs", "vlm") == 1
+    assert "there is no container of vlm" in cli.err
+    assert "vllm@spark-1, ray-worker@spark-2" in cli.err
+    cli.hosts["spark-2"].engine = FakeEngine()  # type: ignore[assignment]
+    assert cli("logs", "--node", "spark-2") == 1
+    assert "sparkctl up" in cli.err
+    assert cli("logs", "--node", "spark-3") == 1
+    assert "did you mean spark-" in cli.err
+
+
+def test_ssh_becomes_openssh_with_our_arguments(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[list[str]] = []
+    monkeypatch.setattr("os.execvp", lambda file, argv: taken.append([file, *argv]))
+    (cli.folder / "unified-config.local.env").write_text(
+        "SSH_KEY_FILE=key\nSSH_KNOWN_HOSTS_FILE=hosts\nWORKER_NODE_SSH_PORT=2222\n"
+    )
+    (cli.folder / "key").write_text("")
+    (cli.folder / "hosts").write_text("")
+    for argv in (["ssh"], ["ssh", "--accept-new-host-keys", "spark-2", "--", "ls", "a b", "--color"]):
+        cli.patch.setattr("sys.argv", ["sparkctl", *argv])
+        with pytest.raises(SystemExit):
+            main()
+    own = ["-i", str(cli.folder / "key"), "-o", "IdentitiesOnly=yes", "-o", "UserKnownHostsFile=hosts"]
+    new = ["-o", "StrictHostKeyChecking=accept-new"]
+    assert taken == [
+        ["ssh", "ssh", "-l", "spark", *own, "192.0.2.1"],
+        ["ssh", "ssh", "-l", "spark", "-p", "2222", *own, *new, "192.0.2.2", "--", "ls 'a b' --color"],
+    ]
+
+
+def test_configuration_errors_come_all_at_once(cli: Cli) -> None:
+    (cli.folder / "unified-config.local.env").write_text("VLLM_PROT=8000\nWORKER_NODE_IP=not-an-address\n")
+    assert cli("plan") == 3
+    assert "unified-config.local.env:1: VLLM_PROT" in cli.err
+    assert "did you mean VLLM_PORT?" in cli.err
+    assert "unified-config.local.env:2: WORKER_NODE_IP" in cli.err
+    assert cli("plan", "--json") == 3
+    assert [problem["name"] for problem in cli.document["error"]["problems"]] == ["VLLM_PROT", "WORKER_NODE_IP"]
+
+
+def test_set_overrides_and_is_checked(cli: Cli) -> None:
+    assert cli("up", "--set", "VLLM_PORT=9000") == 0
+    assert "http://192.0.2.1:9000/v1" in cli.out
+    assert cli("plan", "--set", "hf_secret") == 3
+    assert "NAME=VALUE" in cli.err
+    assert "hf_secret" not in cli.err
