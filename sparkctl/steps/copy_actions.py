@@ -210,7 +210,7 @@ mkdir -p {target}
 
 def _stream(head: Session, job: CopyJob, paths: tuple[str, ...], on_line: Callable[[str], None]) -> None:
     """Run one rsync on the head; `tr` makes lines of what rsync draws over itself."""
-    text = f"set -o pipefail\n{shlex.join(rsync(job))} | stdbuf -oL tr '\\r' '\\n'\n"
+    text = f"{shlex.join(rsync(job))} | stdbuf -oL tr '\\r' '\\n'\nexit ${{PIPESTATUS[0]}}\n"
     head.script(text, stdin="".join(f"{path}\0" for path in paths).encode(), timeout=None, on_line=on_line)
 
 
