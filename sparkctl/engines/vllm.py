@@ -14,8 +14,11 @@ CACHE_IN_CONTAINER = "/root/.cache/huggingface"
 SHARED_TMP = "/tmp"
 RAY_STOP_SECONDS = 5
 """Ray holds nothing that wants draining; the API server before it is what drains."""
-WITH_KEY = 'export VLLM_API_KEY="$(cat /run/secrets/api-key)"; exec "$@"'
-"""The key reaches the server through its environment, which neither argv nor `docker inspect` shows."""
+WITH_KEY = 'export VLLM_API_KEY="$(cat /run/secrets/api-key)"; rm -f /dev/shm/psm_*; exec "$@"'
+"""The key reaches the server through its environment, which neither argv nor `docker inspect` shows.
+
+A server that was killed leaves its message queues, 250 MB each, in the shared memory that the Ray head keeps.
+"""
 
 
 def services(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service, ...]:
