@@ -100,8 +100,8 @@ def converse(prompt: Callable[..., Any]) -> "list[Login]":
     """The questions, put through `prompt` (of typer): target and login of the head, then of each worker."""
     from os import environ
 
+    from sparkctl.config.laptop import login_name
     from sparkctl.config.local import Login
-    from sparkctl.config.nodes import login_name
 
     def login(who: str, default: str, user: str) -> Login | None:
         text = prompt(f"{who}, as this machine reaches it", default=default, value_proc=checked, err=True)
@@ -140,7 +140,7 @@ def cluster_of(logins: "Sequence[Login]") -> "Cluster":
     """A cluster to open connections to: addresses and logins alone."""
     from os import environ
 
-    from sparkctl.config.nodes import login_name
+    from sparkctl.config.laptop import login_name
     from sparkctl.config.values import parse_target
     from sparkctl.topology import Cluster, Node, Role
 

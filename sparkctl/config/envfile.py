@@ -2,11 +2,17 @@
 
 import io
 import re
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sparkctl.config.laptop import read_text
 from sparkctl.errors import Problem
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 LARGEST = 1 << 20
 """Bytes; an env file beyond this is not one."""
@@ -42,14 +48,9 @@ class EnvFile:
 
 def read(path: Path, label: str, known: Mapping[str, str]) -> EnvFile:
     """The file at `path`, called `label` in messages; `known` holds the variables that its values may refer to."""
-    try:
-        if path.stat().st_size > LARGEST:
-            return EnvFile(problems=(Problem(label, "file", "larger than 1 MiB", _ACCEPTED),))
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        return EnvFile(problems=(Problem(label, "file", f"cannot be read: {error.strerror}", "a readable file"),))
-    except UnicodeDecodeError as error:
-        return EnvFile(problems=(Problem(label, "file", f"byte {error.start} is not UTF-8", "a text file in UTF-8"),))
+    text = read_text(path, label, LARGEST)
+    if isinstance(text, Problem):
+        return EnvFile(problems=(text,))
     return parse(text, label, known)
 
 
@@ -57,28 +58,48 @@ def parse(text: str, label: str, known: Mapping[str, str]) -> EnvFile:
     """The assignments of a text in order; later lines may refer to earlier ones. No problem shows a value."""
     from dotenv.parser import parse_stream
 
-    found: dict[str, Assignment] = {}
-    problems: list[Problem] = []
-    used: set[str] = set()
+    lines = _Lines(label, known)
     for binding in parse_stream(io.StringIO(text, newline="")):
-        where = f"{label}:{_line(binding.original.string, binding.original.line)}"
+        if binding.key is not None or binding.error:
+            lines.add(binding)
+    return EnvFile(tuple(lines.found.values()), tuple(lines.problems), frozenset(lines.used))
+
+
+class _Lines:
+    """The assignments of a file so far."""
+
+    def __init__(self, label: str, known: Mapping[str, str]) -> None:
+        self.label = label
+        self.found: dict[str, Assignment] = {}
+        self.problems: list[Problem] = []
+        self.used: set[str] = set()
+        self._values: dict[str, str] = {}
+        self._scope = ChainMap(self._values, dict(known))
+
+    def add(self, binding: "Binding") -> None:
+        """Add one line, or say what is wrong with it."""
+        where = f"{self.label}:{_line(binding.original.string, binding.original.line)}"
         name, value = binding.key, binding.value
-        if name is None and not binding.error:
-            continue
+        shown = name if name and SHOWABLE.fullmatch(name) else "line"
         if name is None or value is None or not _NAME.fullmatch(name):
-            problems.append(Problem(where, _showable(name), "not an assignment", _ACCEPTED))
-            continue
-        if earlier := found.get(name):
-            problems.append(Problem(where, _showable(name), f"set already at {earlier.where}", "one line per name"))
-        if _is_literal(binding.original.string):
-            found[name] = Assignment(name, value, where)
-            continue
-        scope = {**known, **{a.name: a.value for a in found.values()}}
-        expansion = Expansion(scope)
-        found[name] = Assignment(name, expansion(value), where)
-        used |= expansion.used
-        problems += [Problem(where, _showable(name), fault, _EXPANDED) for fault in expansion.faults]
-    return EnvFile(tuple(found.values()), tuple(problems), frozenset(used))
+            self.problems.append(Problem(where, shown, "not an assignment", _ACCEPTED))
+            return
+        if "\n" in value or "\r" in value:
+            self.problems.append(Problem(where, shown, "a value of several lines, or an open quote", _ACCEPTED))
+            return
+        if earlier := self.found.get(name):
+            self.problems.append(Problem(where, shown, f"set already at {earlier.where}", "one line per name"))
+        if not _is_literal(binding.original.string):
+            value = self._expanded(value, where, shown)
+        self.found[name] = Assignment(name, value, where)
+        self._values[name] = value
+
+    def _expanded(self, value: str, where: str, shown: str) -> str:
+        expansion = Expansion(self._scope)
+        expanded = expansion(value)
+        self.used |= expansion.used
+        self.problems += [Problem(where, shown, fault, _EXPANDED) for fault in expansion.faults]
+        return expanded
 
 
 class Expansion:
@@ -153,8 +174,3 @@ def _line(original: str, line: int) -> int:
     """The line of the assignment itself; the parser counts from the blank lines before it."""
     blank = original[: len(original) - len(original.lstrip())]
     return line + len(re.findall(r"\r\n|\n|\r", blank))
-
-
-def _showable(name: str | None) -> str:
-    """A name if it looks like one; anything else might be a value without its name, so it is not shown."""
-    return name if name and SHOWABLE.fullmatch(name) else "line"

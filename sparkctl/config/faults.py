@@ -13,6 +13,18 @@ from sparkctl.config.settings import Settings
 from sparkctl.config.yamlfile import Document
 from sparkctl.errors import Problem
 
+_KINDS = {
+    "model_type": "a mapping of keys",
+    "dict_type": "a mapping of names to values",
+    "tuple_type": "a list",
+    "string_type": "text; quote it if it looks like a number",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+}
+"""pydantic's types of errors in the words of YAML."""
+
 
 def accepts(field: str) -> str:
     """What a field of Settings accepts, as its definition says."""
@@ -31,37 +43,38 @@ def settings_problems(error: ValidationError, values: Mapping[str, Raw]) -> Iter
 
 def profile_problems(error: ValidationError, document: Document) -> Iterator[Problem]:
     """One problem for each key or value of a profile that is wrong."""
-    told: set[tuple[str | int, ...]] = set()
+    faults: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for fault in error.errors(include_url=False, include_input=False):
-        path = _written(fault["loc"], document)
-        if path in told:
-            continue
-        told.add(path)
+        faults.setdefault(_written(fault["loc"], document), []).append(fault)
+    for path, branches in faults.items():
         name = ".".join(map(str, path)) or "profile"
-        yield Problem(document.where(path), name, *_said(fault, path, document))
+        yield Problem(document.where(path), name, *_said(branches, path, document))
 
 
-def _said(fault: ErrorDetails, path: tuple[str | int, ...], document: Document) -> tuple[str, ...]:
-    """What was found, what is accepted and, for an unknown key, the nearest one."""
-    if fault["type"] == "extra_forbidden":
+def _said(branches: list[ErrorDetails], path: tuple[str | int, ...], document: Document) -> tuple[str, ...]:
+    """What was found, what is accepted and, for an unknown key, the nearest one; a union has several branches."""
+    kind = branches[0]["type"]
+    if kind == "extra_forbidden":
         known = _keys(path[:-1])
         nearest = difflib.get_close_matches(str(path[-1]), known, n=1)
         return ("unknown key", f"one of: {', '.join(known)}", *nearest)
-    if fault["type"] == "missing":
-        return ("missing", _field_says(path) or "a value")
+    if kind == "missing":
+        return ("missing", _meaning(path))
     place = document.places.get(path)
     hidden = any(isinstance(part, str) and is_secret(part) for part in path)
     found = HIDDEN if hidden else quoted(place.text) if place and place.text else "not such a value"
-    return (found, _accepted(fault))
+    return (found, " or ".join(dict.fromkeys(_accepted(fault, path) for fault in branches)))
 
 
-def _accepted(fault: ErrorDetails) -> str:
+def _accepted(fault: ErrorDetails, path: tuple[str | int, ...]) -> str:
     context: dict[str, Any] = fault.get("ctx", {})
     if "expected" in context:
         return str(context["expected"])
     if fault["type"] == "value_error":
         return str(context["error"])
-    return fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if fault["type"] == "string_pattern_mismatch":
+        return _meaning(path)
+    return _KINDS.get(fault["type"]) or fault["msg"].removeprefix("Input should be ")
 
 
 def _written(loc: tuple[str | int, ...], document: Document) -> tuple[str | int, ...]:
@@ -89,7 +102,11 @@ def _keys(path: tuple[str | int, ...]) -> list[str]:
     return sorted(model.model_fields) if model else []
 
 
-def _field_says(path: tuple[str | int, ...]) -> str:
-    model = _model(path[:-1])
-    field = model.model_fields.get(str(path[-1])) if model else None
-    return (field.description or "") if field else ""
+def _meaning(path: tuple[str | int, ...]) -> str:
+    """What a key is for, as its definition says; the first line of its model where it is a mapping."""
+    keys = tuple(part for part in path if isinstance(part, str))
+    model = _model(keys[:-1])
+    field = model.model_fields.get(keys[-1]) if model and keys else None
+    inner = _model(keys)
+    text = (field.description if field else "") or (inner.__doc__ if inner else "") or "another value"
+    return text.splitlines()[0].rstrip(".")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparkctl.config import engine_args
+from sparkctl.config import engine_args, overrides
 from sparkctl.config.nodes import Roster
 from sparkctl.config.profile import Profile
 from sparkctl.config.yamlfile import Document
@@ -34,12 +34,7 @@ class Fit:
             yield from self._parallel()
             yield from self._memory()
         yield from self._arguments()
-        ports = self.profile.ports.model_dump()
-        for name, port in ports.items():
-            if first := next((other for other in ports if other != name and ports[other] == port), None):
-                yield Problem(
-                    self.document.where(("ports", name)), f"ports.{name}", f"{port}, as {first}", "its own port"
-                )
+        yield from self._ports()
 
     def notes(self) -> Iterator[str]:
         """What is odd and no mistake."""
@@ -69,10 +64,9 @@ class Fit:
         wished, stages = self.profile.engine.tensor_parallel, self._stages
         if wished == "nodes" or wished * stages == self.wanted:
             return
-        name, where = self._place("TENSOR_PARALLEL", "tensor_parallel")
         times = f" x {stages} pipeline stages" if stages > 1 else ""
         accepted = f"{self.wanted // stages}: one GPU on each of {self.wanted} nodes; nodes: N in a profile uses fewer"
-        yield Problem(where, name, f"{wished}{times}", accepted)
+        yield self._refused(("engine", "tensor_parallel"), f"{wished}{times}", accepted)
 
     def _memory(self) -> Iterator[Problem]:
         engine, weights = self.profile.engine, self.profile.engine.weights_gib
@@ -96,8 +90,25 @@ class Fit:
     def _stages(self) -> int:
         return engine_args.pipeline_stages(self.profile.engine.extra_args)
 
-    def _place(self, variable: str, key: str) -> tuple[str, str]:
-        """Name and place of an engine value: the variable's where it overrides the profile."""
-        if getattr(self.roster.settings, variable.lower()) is not None:
-            return variable, self.roster.where(variable)
-        return f"engine.{key}", self.document.where(("engine", key))
+    def _ports(self) -> Iterator[Problem]:
+        owners: dict[int, str] = {}
+        for name, port in self.profile.ports.model_dump().items():
+            if port not in owners:
+                owners[port] = name
+                continue
+            wrong, other = sorted((owners[port], name), key=self._is_default)
+            yield self._refused(("ports", wrong), f"{port}, as {other}", "a port of its own")
+
+    def _is_default(self, port: str) -> bool:
+        return self._variable(("ports", port)) is None and ("ports", port) not in self.document.places
+
+    def _refused(self, place: overrides.Place, found: str, accepted: str) -> Problem:
+        """The problem of a value of the profile: at its variable where one overrides it."""
+        if variable := self._variable(place):
+            return Problem(self.roster.where(variable), variable, found, accepted)
+        return Problem(self.document.where(place), ".".join(place), found, accepted)
+
+    def _variable(self, place: overrides.Place) -> str | None:
+        """The variable that overrides a value of the profile here."""
+        changed = overrides.touched(self.written, self.roster.settings)
+        return next((field.upper() for field, places in changed.items() if place in places), None)

@@ -1,7 +1,6 @@
 """Merges the layers of the configuration value by value: defaults < files < environment < flags."""
 
 import difflib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from sparkctl import data
 from sparkctl.config import envfile
 from sparkctl.config.inert import INERT
+from sparkctl.config.laptop import is_file, path_of
 from sparkctl.config.origin import Raw, Redactor
 from sparkctl.errors import ConfigError, Problem
 
@@ -112,21 +112,21 @@ def merge(
 def _files(lab: bool, env_file: Path | None, environ: Mapping[str, str], cwd: Path) -> Iterable[tuple[Path, str, int]]:
     """The files to read, with what each is called in messages, lowest first."""
     if env_file:
-        return [(cwd / env_file.expanduser(), str(env_file), FILE)]
+        return [(path_of(env_file, cwd), str(env_file), FILE)]
     if lab:
         path = lab_file(environ)
-        if not path.is_file():
+        if not is_file(path):
             missing = Problem("profile", "where: lab", f"no lab: {path} does not exist", "the file of a running lab")
             raise ConfigError((missing,), fix="sparkctl lab up")
         return [(path, str(path), FILE)]
     shared, local = cwd / SHARED, cwd / LOCAL
-    base = (shared, SHARED, FILE) if shared.is_file() else (data.path(SHARED), str(data.path(SHARED)), FILE)
-    return [base, (local, LOCAL, OVERRIDE)] if local.is_file() else [base]
+    base = (shared, SHARED, FILE) if is_file(shared) else (data.path(SHARED), str(data.path(SHARED)), FILE)
+    return [base, (local, LOCAL, OVERRIDE)] if is_file(local) else [base]
 
 
 def lab_file(environ: Mapping[str, str]) -> Path:
     """Where the lab that SPARKCTL_LAB names (default `sparklab`) keeps its addresses."""
-    home = Path(environ.get("HOME") or os.path.expanduser("~"))  # noqa: PTH111 - the passwd entry where HOME is unset
+    home = Path(environ.get("HOME") or path_of("~", Path.cwd()))
     state = Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / "sparkctl/lab"
     folder = Path(environ.get("SPARKCTL_LAB_HOME") or state)
     return folder / (environ.get("SPARKCTL_LAB") or "sparklab") / "lab.env"

@@ -1,12 +1,11 @@
 """Builds the cluster from the settings: who is head, who are workers, on which addresses."""
 
-import getpass
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sparkctl.config.addresses import clashes
+from sparkctl.config.laptop import is_file, login_name, path_of
 from sparkctl.config.origin import Raw, quoted
 from sparkctl.config.settings import IPV4, TARGET, Settings
 from sparkctl.config.values import parse_target
@@ -81,7 +80,7 @@ class Roster:
         """A node without its fabric; the target's own user and port win."""
         own_user, host, own_port = parse_target(target)
         key = self.settings.ssh_key_file
-        path = str(self.cwd / Path(key).expanduser()) if key else ""
+        path = str(path_of(key, self.cwd)) if key else ""
         login = own_user or user or login_name(self.environ)
         return Node(name, role, host, login, own_port or port, identity_file=path)
 
@@ -120,22 +119,5 @@ class Roster:
         return items
 
     def _key_file(self) -> None:
-        if (path := self.nodes[0].identity_file) and not _is_file(path):
+        if (path := self.nodes[0].identity_file) and not is_file(Path(path)):
             self.refuse("SSH_KEY_FILE", f"no such file: {path}", "a private key on this machine")
-
-
-def login_name(environ: Mapping[str, str]) -> str:
-    """The login name of whoever runs sparkctl: USER, LOGNAME, else the account."""
-    if name := environ.get("USER") or environ.get("LOGNAME"):
-        return name
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a uid without an account, as in some containers
-        return f"uid{os.getuid()}"
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return Path(path).is_file()
-    except ValueError:  # a NUL in the path
-        return False

@@ -8,6 +8,10 @@ HIDDEN = "(hidden)"
 _SECRET_NAME = re.compile(
     r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY)(_|$)", re.IGNORECASE
 )
+_NAMED_SECRET = re.compile(
+    r"""(?i)([\w-]*(?:token|secret|passwo?r?d|api[_-]?key|access[_-]key)[\w-]*["']?\s*(?:[=:]\s*|\s)["']?)[^\s"']+"""
+)
+"""A secret within another value, after its name: `--api-key abc`, `HF_TOKEN=abc`."""
 _SHORTEST_SECRET = 4
 _LONGEST_SHOWN = 80
 
@@ -53,5 +57,6 @@ class Redactor:
 
 
 def quoted(text: str) -> str:
-    """A found value as one line of a message, cut to a readable length."""
-    return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}...")
+    """A found value as one line of a message, cut to a readable length, without what is named like a secret."""
+    told = _NAMED_SECRET.sub(rf"\1{HIDDEN}", text)
+    return repr(told if len(told) <= _LONGEST_SHOWN else f"{told[:_LONGEST_SHOWN]}...")

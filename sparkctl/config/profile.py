@@ -48,7 +48,7 @@ class Fabric(_Part):
     mtu: Annotated[int, Strict(), Field(ge=576, le=9216)] | None = Field(
         default=None, description="MTU that the fabric interfaces must have, in bytes; null: leave as it is."
     )
-    min_gbit: Gib = Field(default=90, description="Link speed in Gbit/s below which the fabric is graded as degraded.")
+    min_gbit: Gib = Field(default=100, description="Link speed in Gbit/s below which the fabric is refused.")
 
 
 class Store(_Part):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sparkctl import data
+from sparkctl.config.laptop import path_of
 from sparkctl.errors import ConfigError, Problem
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ def names(cwd: Path) -> dict[str, Path]:
 
 def find(name: str, cwd: Path) -> Path:
     """The file of a profile: a path (with a slash or a suffix) or a name. Raises ConfigError with the nearest name."""
-    if "\0" not in name and ("/" in name or name.endswith(SUFFIXES)):
-        return cwd / Path(name).expanduser()
+    if "/" in name or name.endswith(SUFFIXES):
+        return path_of(name, cwd)
     known = names(cwd)
     if name in known:
         return known[name]

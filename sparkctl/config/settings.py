@@ -29,6 +29,7 @@ def _what(description: str, accepts: str, **limits: Any) -> Any:
     return _field(None, description, accepts, group="what", **limits)
 
 
+FILE = "a file on this machine; ~/ is your home"
 IPV4, TARGET, PORT = "an IPv4 address", "[user@]host[:port]: a host name, an alias or an address", "1 to 65535"
 LIST = "separated by commas or spaces, in rank order"
 LOGIN, INTERFACE = "a login name", "the name of a network interface, such as enp1s0f1np1"
@@ -83,8 +84,10 @@ class Settings(BaseSettings):
     worker_node_names: Annotated[tuple[values.NodeName, ...], values.Items] = _where(
         (), "What the workers are called. Empty: spark-2, spark-3, ...", f"one host name for each worker, {LIST}"
     )
-    ssh_key_file: str = _where("", "Private key on the laptop. Empty: your SSH agent and configuration.", "a file")
-    ssh_known_hosts_file: str = _where("", "Host keys of the nodes. Empty: ~/.ssh/known_hosts.", "a file")
+    ssh_key_file: values.LaptopPath = _where(
+        "", "Private key on the laptop. Empty: your SSH agent and configuration.", FILE
+    )
+    ssh_known_hosts_file: values.LaptopPath = _where("", "Host keys of the nodes. Empty: ~/.ssh/known_hosts.", FILE)
     hf_cache: values.NodePath = _where(
         "~/.cache/huggingface",
         "Folder of the model cache on every node; ~ is the home of the node's login.",

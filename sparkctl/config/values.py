@@ -90,6 +90,12 @@ def _node_path(text: str) -> str:
     return text.rstrip("/")
 
 
+def _laptop_path(text: str) -> str:
+    if "\0" in text or (text.startswith("~") and not text.startswith("~/")):
+        raise ValueError(text)
+    return text
+
+
 def _url(text: str) -> str:
     if text and not re.fullmatch(r"https?://[A-Za-z0-9._\[\]:-]+(/[A-Za-z0-9._~/-]*)?", text):
         raise ValueError(text)
@@ -120,6 +126,7 @@ User = Annotated[str, _matching(_USER)]
 NodeName = Annotated[str, _matching(_NODE)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 NodePath = Annotated[str, AfterValidator(_node_path)]
+LaptopPath = Annotated[str, AfterValidator(_laptop_path)]
 Url = Annotated[str, AfterValidator(_url)]
 Size = Annotated[float, BeforeValidator(lambda value: parse_size(value) if isinstance(value, str) else value)]
 Words = Annotated[str, AfterValidator(_words)]

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
+from sparkctl.config.laptop import read_text
 from sparkctl.errors import Problem
 
 LARGEST = 1 << 18
@@ -52,16 +53,8 @@ class _PlainLoader(yaml.SafeLoader):
 
 def read(path: Path, label: str) -> Document:
     """The file at `path`, called `label` in messages."""
-    try:
-        if path.stat().st_size > LARGEST:
-            return Document(label, problems=(Problem(label, "file", "larger than 256 KiB", _YAML),))
-        return parse(path.read_bytes().decode("utf-8"), label)
-    except OSError as error:
-        found = f"cannot be read: {error.strerror}"
-        return Document(label, problems=(Problem(label, "file", found, "a readable file"),))
-    except UnicodeDecodeError as error:
-        found = f"byte {error.start} is not UTF-8"
-        return Document(label, problems=(Problem(label, "file", found, "a text file in UTF-8"),))
+    text = read_text(path, label, LARGEST)
+    return Document(label, problems=(text,)) if isinstance(text, Problem) else parse(text, label)
 
 
 def parse(text: str, label: str) -> Document:

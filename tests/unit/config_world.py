@@ -1,0 +1,68 @@
+"""A folder with the files that a user has, and the configuration that sparkctl reads there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sparkctl.config.load import Config, load
+from sparkctl.errors import ConfigError, Problem
+
+TWO_SPARKS = {
+    "CONTROL_PLANE_API_IP": "192.168.1.5",
+    "FABRIC_CTRL_IP": "192.168.100.10",
+    "WORKER_NODE_IP": "192.168.100.11",
+    "WORKER_NODE_SSH_TARGET": "192.168.1.6",
+}
+"""Values that make a whole configuration."""
+TINY_PROFILE = "name: tiny\nimage: {ref: 'registry.lab:5000/tiny:1'}\nmodel: {id: lab/tiny}\n"
+
+
+@dataclass
+class World:
+    """A working folder; `environ` is the process environment that sparkctl sees."""
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=lambda: {"USER": "nvidia", "HOME": "/nowhere"})
+
+    def shared(self, text: str = "", **values: str) -> "World":
+        """Write unified-config.env: the lines of `text`, then the values."""
+        return self._env("unified-config.env", text, values)
+
+    def local(self, text: str = "", **values: str) -> "World":
+        """Write unified-config.local.env."""
+        return self._env("unified-config.local.env", text, values)
+
+    def profile(self, name: str, text: str) -> "World":
+        """Write a profile of the user's own."""
+        (self.folder / "profiles").mkdir(exist_ok=True)
+        (self.folder / f"profiles/{name}.yaml").write_text(text, encoding="utf-8")
+        return self
+
+    def lab(self, name: str = "sparklab", text: str = "", **values: str) -> "World":
+        """Write the file of a running lab."""
+        folder = self.folder / "labs" / name
+        folder.mkdir(parents=True)
+        (folder / "lab.env").write_text(text + lines(values), encoding="utf-8")
+        self.environ["SPARKCTL_LAB_HOME"] = str(self.folder / "labs")
+        return self
+
+    def load(self, profile: str = "stacked", env_file: Path | None = None, **flags: str) -> Config:
+        """What sparkctl reads here."""
+        return load(profile, env_file=env_file, flags=flags, environ=self.environ, cwd=self.folder)
+
+    def problems(self, profile: str = "stacked", env_file: Path | None = None, **flags: str) -> tuple[Problem, ...]:
+        """What is wrong here; fails where nothing is."""
+        try:
+            self.load(profile, env_file, **flags)
+        except ConfigError as error:
+            return error.problems
+        raise AssertionError("this configuration has no problem")
+
+    def _env(self, name: str, text: str, values: Mapping[str, str]) -> "World":
+        (self.folder / name).write_text(text + lines(values), encoding="utf-8")
+        return self
+
+
+def lines(values: Mapping[str, str]) -> str:
+    """Values as the lines of an env file."""
+    return "".join(f"{name}={value}\n" for name, value in values.items())
