@@ -76,9 +76,12 @@ class CacheStep:
 
     @property
     def _probe(self) -> Probe[CacheFact]:
+        # A stale NFS mount would hang whoever looks at it; what is mounted there is for nfs-mount to judge.
+        mounted = f"at='{self.folder}' awk '$5 == ENVIRON[\"at\"] && / - (fuse\\.)?nfs4? /' /proc/self/mountinfo"
         script = (
-            f"cat '{self._record}' 2>/dev/null; [ -d '{self.folder}' ] && echo present=\n"
-            f"[ -w '{self.folder}' ] && echo writable=\nexit 0"
+            f"cat '{self._record}' 2>/dev/null\n"
+            f'[ -z "$({mounted})" ] || {{ echo present=; echo writable=; exit 0; }}\n'
+            f"[ -d '{self.folder}' ] && echo present=\n[ -w '{self.folder}' ] && echo writable=\nexit 0"
         )
         return Probe(f"cache:{self.folder}", script, _fact)
 
