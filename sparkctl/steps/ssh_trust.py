@@ -145,11 +145,11 @@ class TrustStep:
         return tuple(actions)
 
     def _refused(self, login: LoginFact) -> Blocked:
-        return Blocked(
-            f"{self.cluster.head.name} cannot log in to {self.node} over the fabric: {login.refusal or 'no answer'}",
-            f"on {self.node}: chmod go-w ~ ~/.ssh; sudo journalctl -u ssh -n 20; "
-            "its sshd must listen on the fabric and allow public keys",
-        )
+        said = login.refusal or "no answer"
+        fix = f"mend the way to {self.worker.data_ip}, port {self.worker.port}; its sshd must listen there"
+        if "denied" in said:
+            fix = f"on {self.node}: chmod go-w ~ ~/.ssh; its sshd must allow public keys: sudo journalctl -u ssh -n 20"
+        return Blocked(f"{self.cluster.head.name} cannot log in to {self.node} over the fabric: {said}", fix)
 
     def _access(self, facts: Facts) -> AccessFact:
         return facts.get(self.node, access_probe(mark(self.cluster)))
