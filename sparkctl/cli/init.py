@@ -61,11 +61,12 @@ def init(
     path = Path.cwd() / LOCAL
     logins = named(head, worker) if head else asked()
     if path.exists():
-        screen.confirm(f"{LOCAL} is there already. Replace it?", yes=yes)
+        screen.confirm(f"{LOCAL} is there already. Replace the addresses in it?", yes=yes)
     cluster = cluster_of(logins)
     found = Found() if no_check else discover(cluster, screen, accept_new=accept_new_host_keys)
     api_ip = found.api_ip or address_of(cluster.head.address)
-    local.write(path, local.text(api_ip, logins[0], logins[1:], found.fabric))
+    content = local.text(api_ip, logins[0], logins[1:], found.fabric)
+    local.write(path, content + local.kept(before(path), content))
     finish(screen, path, cluster, found)
     return 0
 
@@ -185,6 +186,15 @@ def address_of(host: str) -> str:
             f"the address behind {host} is unknown; nothing was written",
             fix="give the head as an IPv4 address",
         ) from error
+
+
+def before(path: Path) -> str:
+    """What the file says now; empty where there is none, or no text. Its other values are kept."""
+    from sparkctl.config.envfile import LARGEST
+    from sparkctl.config.laptop import read_text
+
+    text = read_text(path, path.name, LARGEST)
+    return text if isinstance(text, str) else ""
 
 
 def finish(screen: "Screen", path: Path, cluster: "Cluster", found: Found) -> None:

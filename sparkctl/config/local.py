@@ -1,6 +1,7 @@
 """The text of unified-config.local.env as `sparkctl init` writes it, and the writing."""
 
 import os
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from sparkctl.config.discovery import Fabric
 
 _HEAD = "# Written by: sparkctl init. Values here win over those of unified-config.env; empty means the default.\n"
+_SET = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
 _SECRETS = "# Secrets, where they are needed. This file is for you alone (mode 0600).\n#HF_TOKEN=\n#NGC_API_KEY=\n"
 
 
@@ -31,6 +33,13 @@ def text(api_ip: str, head: Login, workers: Sequence[Login], fabric: Fabric | No
         + "\n"
         + _SECRETS
     )
+
+
+def kept(old: str, new: str) -> str:
+    """The lines of an old file that set what the new one does not, under a heading; empty where there are none."""
+    again = {match[1] for match in _SET.finditer(new)}
+    lines = [line for line in old.splitlines() if (match := _SET.match(line)) and match[1] not in again]
+    return "\n# Kept from before.\n" + "".join(f"{line}\n" for line in lines) if lines else ""
 
 
 def _management(api_ip: str, head: Login, workers: Sequence[Login]) -> dict[str, str]:

@@ -1,0 +1,172 @@
+import json
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from config_world import World
+from sshd import Sshd
+
+from sparkctl.cli import init
+from sparkctl.cli.app import invoke
+from sparkctl.config import local
+from sparkctl.config.discovery import LINKS, REACHED, Fabric, shared_fabric
+from sparkctl.config.local import Login
+from sparkctl.errors import ConfigError, SparkctlError, UnreachableError
+from sparkctl.facts.fabric import FabricFact
+from sparkctl.facts.probe import Answer
+
+LOCAL = "unified-config.local.env"
+FABRIC = Fabric("enp1s0f1np1", ("10.0.0.1", "10.0.0.2"))
+
+
+@pytest.fixture
+def world(tmp_path: Path, laptop: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return World(folder, {"USER": "nvidia", "HOME": str(laptop)})
+
+
+@pytest.fixture
+def two(sshd: Sshd, own_sshd: Sshd, laptop: Path) -> Iterator[list[str]]:
+    """The targets of two machines that let the laptop in."""
+    shutil.copy(sshd.user_key, laptop / ".ssh/id_ed25519")
+    public = sshd.user_key.with_suffix(".pub").read_bytes()
+    (own_sshd.folder / "authorized").write_bytes(public)
+    yield [f"{server.user}@127.0.0.1:{server.port}" for server in (sshd, own_sshd)]
+
+
+def links(*interfaces: tuple[str, str], roce: str = "") -> FabricFact:
+    """What a node with these interfaces (name, address) says; `roce` is the interface of an active RoCE device."""
+    rows = [
+        {"ifname": name, "operstate": "UP", "mtu": 1500, "addr_info": [{"local": ip}] if ip else []}
+        for name, ip in interfaces
+    ]
+    rdma = f"rdma=rocep1s0f1 port 1 ==> {roce} (Up)\n" if roce else ""
+    return LINKS.parse(Answer(f"addresses={json.dumps(rows)}\n{rdma}"))
+
+
+@pytest.mark.parametrize(
+    ("facts", "fabric"),
+    [
+        ([links(("enp1s0f1np1", "10.0.0.1")), links(("enp1s0f1np1", "10.0.0.2"))], FABRIC),
+        ([links(("fab0", "10.0.0.1"), roce="fab0"), links(("fab0", "10.0.0.2"), roce="fab0")],
+         Fabric("fab0", ("10.0.0.1", "10.0.0.2"))),
+        ([links(("enP2p1s0f1np1", "10.0.1.1"), ("enp1s0f1np1", "10.0.0.1")),
+          links(("enP2p1s0f1np1", "10.0.1.2"), ("enp1s0f1np1", "10.0.0.2"))], FABRIC),
+        ([links(("enp1s0f1np1", "10.0.0.1")), links(("enp1s0f1np1", "10.0.9.2"))], None),
+        ([links(("enp1s0f1np1", "10.0.0.1")), links(("enp1s0f0np0", "10.0.0.2"))], None),
+        ([links(("enp1s0f1np1", "10.0.0.1")), links(("enp1s0f1np1", ""))], None),
+        ([links(("enP7s7", "10.0.0.1")), links(("enP7s7", "10.0.0.2"))], None),
+        ([links(("enp1s0f1np1", "fe80::1")), links(("enp1s0f1np1", "fe80::2"))], None),
+        ([links(("enp1s0f1np1", "10.0.0.1"))], None),
+        ([LINKS.parse(Answer("garbage", 1)), LINKS.parse(Answer("", 127))], None),
+    ],
+)  # fmt: skip
+def test_the_fabric_is_an_interface_that_all_nodes_share(facts: list[FabricFact], fabric: Fabric | None) -> None:
+    assert shared_fabric(facts) == fabric
+
+
+@pytest.mark.parametrize(
+    ("text", "address"), [("reached=10.1.2.3\n", "10.1.2.3"), ("reached=fe80::1\n", ""), ("reached=\n", ""), ("", "")]
+)
+def test_the_address_that_ssh_reached(text: str, address: str) -> None:
+    assert REACHED.parse(Answer(text)) == address
+
+
+@pytest.mark.parametrize("fabric", [FABRIC, None])
+def test_what_is_written_loads(world: World, fabric: Fabric | None) -> None:
+    head, worker = Login("spark-1.local", "dan"), Login("eve@spark-2.local:2222", "")
+    local.write(world.folder / LOCAL, local.text("192.168.1.5", head, [worker], fabric))
+    one, two = world.load().cluster.nodes
+    assert (one.address, one.user) == ("spark-1.local", "dan")
+    assert (two.address, two.user, two.port) == ("spark-2.local", "eve", 2222)
+    assert (one.fabric_ip, two.fabric_ip) == (fabric or Fabric("", ("192.168.100.10", "192.168.100.11"))).addresses
+
+
+def test_one_and_three_nodes_are_written(world: World) -> None:
+    local.write(world.folder / LOCAL, local.text("192.168.1.5", Login("192.168.1.5", ""), [], None))
+    assert len(world.load().cluster.nodes) == 1
+    workers = [Login("b", "nvidia"), Login("c", "nvidia")]
+    fabric = Fabric("enp1s0f1np1", ("10.0.0.1", "10.0.0.2", "10.0.0.3"))
+    local.write(world.folder / LOCAL, local.text("192.168.1.5", Login("192.168.1.5", ""), workers, fabric))
+    assert [node.fabric_ip for node in world.load().cluster.nodes] == list(fabric.addresses)
+
+
+def test_init_asks_the_machines(
+    world: World, two: list[str], laptop: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, worker = two
+    assert invoke(["init", "--head", head, "--worker", worker, "--accept-new-host-keys", "--json"]) == 0
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert (document["api_ip"], document["profile"]) == ("127.0.0.1", "stacked")
+    path = world.folder / LOCAL
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [f"{n.user}@{n.address}:{n.port}" for n in world.load().cluster.nodes] == two
+    assert len((laptop / ".ssh/known_hosts").read_text().splitlines()) == 2
+
+
+def test_init_never_overwrites_unasked(world: World, two: list[str]) -> None:
+    world.local("# mine\nexport HF_TOKEN=hf_mine\nHEAD_SSH_USER=old\n")
+    argv = ["init", "--head", two[0], "--accept-new-host-keys"]
+    with pytest.raises(SparkctlError, match="this needs a confirmation"):
+        invoke(argv)
+    assert "HEAD_SSH_USER=old\n" in (world.folder / LOCAL).read_text()
+    assert invoke([*argv, "--yes"]) == 0
+    text = (world.folder / LOCAL).read_text()
+    assert "CONTROL_PLANE_API_IP=127.0.0.1\n" in text
+    assert text.endswith("\n# Kept from before.\nexport HF_TOKEN=hf_mine\n")
+    assert "old" not in text
+    assert world.load().settings.hf_token.get_secret_value() == "hf_mine"
+
+
+def test_init_writes_nothing_where_a_machine_does_not_answer(world: World, two: list[str]) -> None:
+    argv = ["init", "--head", two[0], "--worker", "root@127.0.0.1:1", "--accept-new-host-keys"]
+    with pytest.raises(UnreachableError):
+        invoke(argv)
+    assert list(world.folder.iterdir()) == []
+
+
+def test_init_without_a_terminal_says_what_to_do(world: World) -> None:
+    with pytest.raises(SparkctlError) as caught:
+        invoke(["init"])
+    assert caught.value.fix == "sparkctl init --head TARGET --worker TARGET"
+
+
+def test_init_refuses_targets_that_cannot_be(world: World) -> None:
+    with pytest.raises(ConfigError) as caught:
+        invoke(["init", "--head", "-oProxyCommand=x", "--worker", "a b"])
+    assert [problem.name for problem in caught.value.problems] == ["--head", "--worker"]
+
+
+def test_init_without_a_check(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["init", "--no-check", "--head", "10.1.1.1", "--worker", "10.1.1.2"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "next: sparkctl plan --profile stacked"
+    with pytest.raises(SparkctlError, match=r"the address behind spark-1\.local is unknown"):
+        invoke(["init", "--no-check", "--yes", "--head", "spark-1.local"])
+
+
+def test_the_questions() -> None:
+    answers = iter(["", "spark-1.local", "dan", "eve@spark-2.local", ""])
+    asked: list[str] = []
+
+    def prompt(text: str, **options: Any) -> str:
+        asked.append(text)
+        return str(next(answers))
+
+    assert init.converse(prompt) == [Login("spark-1.local", "dan"), Login("eve@spark-2.local", "")]
+    assert asked[2] == "Login on spark-1.local"
+    with pytest.raises(typer.BadParameter):
+        init.checked("a b")
+    assert init.checked(" root@a:22 ") == "root@a:22"
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "target").mkdir()
+    with pytest.raises(OSError, match="target"):
+        local.write(tmp_path / "target", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["target"]
