@@ -1,11 +1,14 @@
 """A small world of fake steps, and a command line that works on it: what the tests of verbs and renderers drive."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
+
+import pytest
 
 from sparkctl.core.action import Action, Context, Progress
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
@@ -72,6 +75,7 @@ class FakeStep:
     total: int = 0
     fails: SparkctlError | None = None
     deaf: bool = False
+    undo_fails: SparkctlError | None = None
 
     @property
     def key(self) -> str:
@@ -97,7 +101,8 @@ class FakeStep:
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         if self.world.states.get(self.key, "absent") == "absent":
             return ()
-        return (FakeAction(self.world, self.key, f"remove {self.name}", becomes="absent", seconds=self.seconds),)
+        summary = f"remove {self.name}"
+        return (FakeAction(self.world, self.key, summary, "", "absent", self.seconds, fails=self.undo_fails),)
 
     def _pending(self) -> Finding:
         unmet = [need for need in self.needs if self.world.states.get(need) != "ok"]
@@ -179,3 +184,87 @@ def small_world(**options: Any) -> tuple[World, list[FakeStep]]:
 def hosts_of(count: int = 2) -> dict[str, MemoryHost]:
     """Fake hosts by name."""
     return {node.name: MemoryHost(node, probes=answers) for node in cluster_of(count).nodes}
+
+
+CONTAINER = {
+    "id": "4f1c",
+    "name": "/sparkctl-demo-vllm",
+    "image": "sha256:1",
+    "labels": {"io.sparkctl.cluster": "demo", "io.sparkctl.service": "vllm"},
+    "status": "running",
+    "exit_code": 0,
+    "started": "2020-01-01T00:00:00.123456789Z",
+}
+
+
+class Cli:
+    """A command line with fake nodes behind it, in a folder and a state folder of its own."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+        self.patch, self.capsys, self.folder = patch, capsys, folder
+        patch.chdir(folder)
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        for name in ("SPARKCTL_PROFILE", "NO_COLOR", "_SPARKCTL_COMPLETE"):
+            patch.delenv(name, raising=False)
+        self.hosts = hosts_of()
+        self.world = World()
+        self.steps: list[FakeStep] = []
+        self.out = self.err = ""
+
+    def use(self, world: World, steps: list[FakeStep]) -> "Cli":
+        self.world, self.steps = world, steps
+        install(self.patch, self.folder, steps, self.hosts)
+        return self
+
+    def __call__(self, *argv: str) -> int:
+        from sparkctl.__main__ import main
+
+        self.patch.setattr("sys.argv", ["sparkctl", *argv])
+        with pytest.raises(SystemExit) as end:
+            main()
+        self.out, self.err = self.capsys.readouterr()
+        return int(end.value.code or 0)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+
+class FakeLog:
+    """A container that has said something."""
+
+    def __init__(self, name: str, *lines: str) -> None:
+        self.name, self.lines = f"sparkctl-demo-{name}", lines
+        self.labels = {"io.sparkctl.cluster": "demo", "io.sparkctl.service": name}
+
+    def logs(self, *, tail: int, timestamps: bool = False, stream: bool = False, follow: bool = False) -> Any:
+        kept = self.lines[-tail:] if tail else ()
+        text = "".join((line if timestamps else line.partition(" ")[2]) + "\n" for line in kept).encode()
+        return iter([text[:7], text[7:]]) if stream else text
+
+
+class FakeEngine:
+    """As much of a Docker client as `logs` uses."""
+
+    def __init__(self, *found: FakeLog) -> None:
+        self.found, self.containers = found, self
+
+    def list(self, *, all: bool, filters: dict[str, str]) -> list[FakeLog]:
+        assert (all, filters) == (True, {"label": "io.sparkctl.cluster=demo"})
+        return list(self.found)
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def containers(cli: Cli, **changes: object) -> None:
+    line = json.dumps({**CONTAINER, **changes})
+    probes: Callable[[str], Answer] = lambda name: Answer("yes\n" if name == "alive" else line)  # noqa: E731
+    cli.hosts["spark-1"].probes = probes
+
+
+def with_logs(cli: Cli) -> None:
+    first = FakeLog("vllm", "2026-01-01T00:00:01Z loading", "2026-01-01T00:00:03Z ready\x1b[0m")
+    cli.hosts["spark-1"].engine = FakeEngine(first)  # type: ignore[assignment]
+    worker = FakeLog("ray-worker", "2026-01-01T00:00:02Z joined")
+    cli.hosts["spark-2"].engine = FakeEngine(worker)  # type: ignore[assignment]

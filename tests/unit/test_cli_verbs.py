@@ -1,62 +1,18 @@
 """The verbs on fake nodes: what they show, what they change, how they end."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from cli_fakes import FakeStep, World, hosts_of, install, small_world
+from cli_fakes import Cli, FakeEngine, FakeStep, containers, small_world, with_logs
 
 from sparkctl.__main__ import main
 from sparkctl.errors import StepFailed
-from sparkctl.facts.probe import Answer
 from sparkctl.transport.memory import MemoryHost
-
-CONTAINER = {
-    "id": "4f1c",
-    "name": "/sparkctl-demo-vllm",
-    "image": "sha256:1",
-    "labels": {"io.sparkctl.cluster": "demo", "io.sparkctl.service": "vllm"},
-    "status": "running",
-    "exit_code": 0,
-    "started": "2020-01-01T00:00:00.123456789Z",
-}
-
-
-class Cli:
-    """A command line with fake nodes behind it."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], folder: Path) -> None:
-        self.patch, self.capsys, self.folder = patch, capsys, folder
-        self.hosts = hosts_of()
-        self.world = World()
-        self.steps: list[FakeStep] = []
-        self.out = self.err = ""
-
-    def use(self, world: World, steps: list[FakeStep]) -> "Cli":
-        self.world, self.steps = world, steps
-        install(self.patch, self.folder, steps, self.hosts)
-        return self
-
-    def __call__(self, *argv: str) -> int:
-        self.patch.setattr("sys.argv", ["sparkctl", *argv])
-        with pytest.raises(SystemExit) as end:
-            main()
-        self.out, self.err = self.capsys.readouterr()
-        return int(end.value.code or 0)
-
-    @property
-    def document(self) -> dict[str, Any]:
-        return json.loads(self.out)
 
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    for name in ("SPARKCTL_PROFILE", "NO_COLOR", "_SPARKCTL_COMPLETE"):
-        monkeypatch.delenv(name, raising=False)
     return Cli(monkeypatch, capsys, tmp_path).use(*small_world())
 
 
@@ -196,12 +152,6 @@ def test_down_takes_everything_in_reverse(cli: Cli) -> None:
     assert cli.world.did[-1] == "remove image"
 
 
-def containers(cli: Cli, **changes: object) -> None:
-    line = json.dumps({**CONTAINER, **changes})
-    probes: Callable[[str], Answer] = lambda name: Answer("yes\n" if name == "alive" else line)  # noqa: E731
-    cli.hosts["spark-1"].probes = probes
-
-
 def test_status_of_what_is_well(cli: Cli) -> None:
     deployed(cli)
     containers(cli)
@@ -272,40 +222,6 @@ def test_credentials_are_the_one_way_to_the_key(cli: Cli) -> None:
     assert cli.out == "export OPENAI_BASE_URL=http://192.0.2.1:8000/v1\nexport OPENAI_API_KEY=sk-canary\n"
     assert cli("credentials", "--json") == 0
     assert cli.document["api_key"] == "sk-canary"
-
-
-class FakeLog:
-    """A container that has said something."""
-
-    def __init__(self, name: str, *lines: str) -> None:
-        self.name, self.lines = f"sparkctl-demo-{name}", lines
-        self.labels = {"io.sparkctl.cluster": "demo", "io.sparkctl.service": name}
-
-    def logs(self, *, tail: int, timestamps: bool = False, stream: bool = False, follow: bool = False) -> Any:
-        kept = self.lines[-tail:] if tail else ()
-        text = "".join((line if timestamps else line.partition(" ")[2]) + "\n" for line in kept).encode()
-        return iter([text[:7], text[7:]]) if stream else text
-
-
-class FakeEngine:
-    """As much of a Docker client as `logs` uses."""
-
-    def __init__(self, *found: FakeLog) -> None:
-        self.found, self.containers = found, self
-
-    def list(self, *, all: bool, filters: dict[str, str]) -> list[FakeLog]:
-        assert (all, filters) == (True, {"label": "io.sparkctl.cluster=demo"})
-        return list(self.found)
-
-    def close(self) -> None:
-        """Nothing to close."""
-
-
-def with_logs(cli: Cli) -> None:
-    first = FakeLog("vllm", "2026-01-01T00:00:01Z loading", "2026-01-01T00:00:03Z ready\x1b[0m")
-    cli.hosts["spark-1"].engine = FakeEngine(first)  # type: ignore[assignment]
-    worker = FakeLog("ray-worker", "2026-01-01T00:00:02Z joined")
-    cli.hosts["spark-2"].engine = FakeEngine(worker)  # type: ignore[assignment]
 
 
 def test_logs_of_several_in_order_of_time(cli: Cli) -> None:
