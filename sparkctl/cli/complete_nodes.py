@@ -24,10 +24,10 @@ def complete_nodes(ctx: typer.Context) -> list[str]:
 
 
 def complete_profiles() -> list[str]:
-    """Shipped profiles."""
-    from sparkctl import data
+    """Shipped profiles, and the user's own in ./profiles."""
+    from sparkctl.config.profiles import names
 
-    return sorted(path.stem for path in data.path("profiles").glob("*.yaml"))
+    return list(names(Path.cwd()))
 
 
 def complete_components() -> list[str]:

@@ -1,6 +1,5 @@
 """The serving stack: one model on all nodes of the cluster, as steps from the host up to the first token."""
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -81,7 +80,7 @@ def serve_spec(config: "Config", backend: Backend) -> ServeSpec:
         trust_remote_code=engine.trust_remote_code,
         expert_parallel=engine.expert_parallel,
         shm_bytes=int(engine.shm_gib * 2**30),
-        extra_args=(*engine.extra_args, *shlex.split(config.settings.extra_args or "")),
+        extra_args=engine.extra_args,
         env=tuple(engine.env.items()),
         stop_seconds=int(config.profile.timeouts.drain_s),
     )
