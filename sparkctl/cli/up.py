@@ -1,6 +1,6 @@
 """up: deploy the cluster, changing only what is not as configured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sparkctl.core.plan import Plan
     from sparkctl.errors import SparkctlError
     from sparkctl.report.screen import Screen
+    from sparkctl.transport.ssh import SshSession
 
 app = new_app()
 
@@ -47,12 +48,14 @@ def up(
     with open_sessions(config, options) as sessions, held(sessions[config.cluster.head.name], name, "up"):
         made = make_plan(todo, gather(sessions, wants_of(todo)))
         show_plan(screen, config, made)
+        screen.put(transport=traffic(sessions))
         if made.blocked:
             return screen.fail(blocked_error(made))
         if made.clean:
             return finish(screen, config, "no changes", until)
         confirm_replacing(screen, made, yes=yes)
         outcome, events = perform(screen, name, lambda emit, stop: execute(made, sessions, emit, stop))
+        screen.put(transport=traffic(sessions))
     show_timings(screen, events, wanted=timings)
     if errors := errors_of(outcome, "up"):
         return screen.fail(*errors)
@@ -81,6 +84,11 @@ def confirm_replacing(screen: "Screen", made: "Plan", *, yes: bool) -> None:
     lost = [item.id for item in made.items if isinstance(item.finding, Drifted) and item.finding.disrupts]
     if lost:
         screen.confirm(f"{', '.join(lost)}: stop what runs and start it anew?", yes=yes)
+
+
+def traffic(sessions: "Mapping[str, SshSession]") -> dict[str, dict[str, int]]:
+    """By node: SSH connections that were opened, and channels over them, which is what a distant node charges for."""
+    return {n: {"connections": s.connections, "round_trips": s.round_trips} for n, s in sessions.items()}
 
 
 def show_timings(screen: "Screen", events: "Sequence[Event]", *, wanted: bool) -> None:

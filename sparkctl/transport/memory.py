@@ -148,6 +148,11 @@ class MemoryHost:
         self.holds.append(MemoryHold(self.hold_line))
         return self.holds[-1]
 
+    @property
+    def connections(self) -> int:
+        """How often it was connected to."""
+        return 1 + self.reconnects
+
     def reconnect(self) -> None:
         """Count, and mend a cut connection."""
         self.reconnects += 1

@@ -41,7 +41,8 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 class SshSession:
     """An open connection to one node; implements `transport.session.Session`. Safe to use from several threads.
 
-    `round_trips` counts the channels that were opened, which is what a distant node charges for.
+    `round_trips` counts the channels that were opened, which is what a distant node charges for; `connections` how
+    often SSH itself was.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class SshSession:
         self._docker_lock = threading.Lock()
         self._docker: docker.DockerClient | None = None
         self.round_trips = 0
+        self.connections = 0
         self._connection = self._connect()
 
     @property
@@ -186,6 +188,7 @@ class SshSession:
         return channel
 
     def _connect(self) -> "fabric.Connection":
+        self.connections += 1
         return login.connect(self._node, self._hosts, timeout=self._connect_timeout, unlock=self._unlock)
 
     def _transport(self) -> paramiko.Transport:
