@@ -105,7 +105,9 @@ def converse(prompt: Callable[..., Any]) -> "list[Login]":
     from sparkctl.config.local import Login
 
     def login(who: str, default: str, user: str) -> Login | None:
-        text = prompt(f"{who}, as this machine reaches it", default=default, value_proc=checked, err=True)
+        text = prompt(
+            f"{who}, as this machine reaches it", default=default, show_default=False, value_proc=checked, err=True
+        )
         if not text:
             return None
         return Login(text, "" if "@" in text else prompt(f"Login on {text}", default=user, err=True))

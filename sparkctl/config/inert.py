@@ -1,6 +1,6 @@
 """Variables of document 1 that have no effect here, and why; so that its file works as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 _KUBERNETES = "sparkctl runs containers without Kubernetes"
 _NETWORK = "sparkctl checks the network and does not configure connections of the LAN"
@@ -47,13 +47,20 @@ _ON = ("1", "true", "yes", "on")
 def notes(values: Mapping[str, str]) -> tuple[str, ...]:
     """One sentence for each reason that applies to the variables that are set (name to value).
 
-    A switch that is on for a component that cannot be deployed is named first, on its own.
+    Switches that are on for what cannot be deployed come first; switches that are off, and empty values, say nothing.
     """
-    switched = [name for name, value in values.items() if name.startswith("ENABLE_") and value.lower() in _ON]
-    reasons: dict[str, list[str]] = {}
-    for name in values:
-        if name not in switched and not (name.startswith("ENABLE_") or not values[name]):
-            reasons.setdefault(INERT[name], []).append(name)
-    loud = (f"{name}={values[name]} deploys nothing: {INERT[name]}" for name in switched)
-    quiet = (f"without effect: {', '.join(names)}: {reason}" for reason, names in reasons.items())
+    on = {n: v for n, v in values.items() if n.startswith("ENABLE_") and v.lower() in _ON}
+    others = [name for name, value in values.items() if value and not name.startswith("ENABLE_")]
+    loud = (
+        f"{', '.join(f'{name}={on[name]}' for name in names)} deploy{'s' * (len(names) == 1)} nothing: {reason}"
+        for reason, names in _by_reason(on).items()
+    )
+    quiet = (f"without effect: {', '.join(names)}: {reason}" for reason, names in _by_reason(others).items())
     return (*loud, *quiet)
+
+
+def _by_reason(names: Iterable[str]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for name in names:
+        reasons.setdefault(INERT[name], []).append(name)
+    return reasons

@@ -21,6 +21,14 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def is_open(path: Path) -> bool:
+    """Whether others than its owner can read a file."""
+    try:
+        return bool(path.stat().st_mode & 0o044)
+    except (OSError, ValueError):
+        return False
+
+
 def login_name(environ: Mapping[str, str]) -> str:
     """The login name of whoever runs sparkctl: USER, LOGNAME, else the account."""
     if name := environ.get("USER") or environ.get("LOGNAME"):

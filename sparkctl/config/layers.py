@@ -8,8 +8,8 @@ from pathlib import Path
 from sparkctl import data
 from sparkctl.config import envfile
 from sparkctl.config.inert import INERT
-from sparkctl.config.laptop import is_file, path_of
-from sparkctl.config.origin import Raw, Redactor
+from sparkctl.config.laptop import is_file, is_open, path_of
+from sparkctl.config.origin import Raw, Redactor, is_secret
 from sparkctl.errors import ConfigError, Problem
 
 SHARED, LOCAL = "unified-config.env", "unified-config.local.env"
@@ -44,6 +44,8 @@ class _Merge:
         read = envfile.read(path, label, {**self.environ, **self.seen})
         self.problems += read.problems
         self.used |= read.used
+        if is_open(path) and any(line.value and is_secret(line.name) for line in read.assignments):
+            self.notes.append(f"{label} holds secrets and others can read it: chmod 600 {label}")
         for line in read.assignments:
             self.seen[line.name] = line.value
             if line.name in self.known:

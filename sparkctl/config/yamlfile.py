@@ -14,7 +14,8 @@ from sparkctl.errors import Problem
 LARGEST = 1 << 18
 """Bytes; a profile beyond this is not one."""
 _YAML = "a YAML mapping of plain values"
-Path_ = tuple[str | int, ...]
+Keys = tuple[str | int, ...]
+"""The way to a value: keys of mappings and indices of lists."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +32,10 @@ class Document:
 
     label: str
     data: Any = None
-    places: Mapping[Path_, Written] = field(default_factory=dict)
+    places: Mapping[Keys, Written] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
 
-    def where(self, path: Path_) -> str:
+    def where(self, path: Keys) -> str:
         """`file:line` of a value, or of the nearest mapping around it where the value is missing."""
         while path and path not in self.places:
             path = path[:-1]
@@ -97,7 +98,7 @@ def _faults(node: Node | None, label: str) -> Iterator[Problem]:
             yield from _faults(item, label)
 
 
-def _places(node: Node, path: Path_) -> Iterator[tuple[Path_, Written]]:
+def _places(node: Node, path: Keys) -> Iterator[tuple[Keys, Written]]:
     yield path, Written(node.start_mark.line + 1, node.value if isinstance(node, ScalarNode) else "")
     if isinstance(node, MappingNode):
         for key, value in node.value:

@@ -1,6 +1,11 @@
+import contextlib
 import json
+import os
+import pty
 import shutil
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,6 +168,26 @@ def test_the_questions() -> None:
     with pytest.raises(typer.BadParameter):
         init.checked("a b")
     assert init.checked(" root@a:22 ") == "root@a:22"
+
+
+def test_the_questions_on_a_terminal(world: World) -> None:
+    """The user mistypes the head, then gives one worker; nothing is tried over SSH."""
+    answers = [b"a b", b"10.1.1.1", b"dan", b"10.1.1.2", b"", b""]
+    leader, follower = pty.openpty()
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
+    command = [sys.executable, "-m", "sparkctl", "init", "--no-check"]
+    with subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environ) as process:
+        os.close(follower)
+        os.write(leader, b"\n".join(answers) + b"\n")
+        said = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other end has closed
+            while chunk := os.read(leader, 4096):
+                said += chunk
+    os.close(leader)
+    assert process.returncode == 0, said.decode()
+    assert b"Error: not of the form [user@]host[:port]" in said
+    head, worker = world.load().cluster.nodes
+    assert (head.user, head.address, worker.user, worker.address) == ("dan", "10.1.1.1", "dan", "10.1.1.2")
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:

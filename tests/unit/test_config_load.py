@@ -83,7 +83,10 @@ def test_document_1_works_as_it_is(tmp_path: Path) -> None:
     assert "without effect: SWAP_SPACE: vLLM has no swap space since 0.18" in config.notes
     assert any(note.startswith("HF_CACHE=/raid/hf-cache: a Spark has no /raid") for note in config.notes)
     assert any(note.startswith("the fabric is enP7s7 on the head and enp1s0f0np0") for note in config.notes)
-    assert "ENABLE_COMFYUI=1 deploys nothing" in "\n".join(config.notes)
+    switches = "ENABLE_COMFYUI=1, ENABLE_FLUX_MODEL=1, ENABLE_SDXL_MODEL=1, ENABLE_TENSORRT_OPTIMIZATION=1"
+    reason = "image generation is a component that this version does not deploy"
+    assert f"{switches}, ENABLE_MULTIMODAL=1 deploy nothing: {reason}" in config.notes
+    assert not [note for note in config.notes if "ENABLE_JAEGER" in note]
 
 
 def test_the_shipped_file_lacks_only_what_nobody_can_know(tmp_path: Path) -> None:
@@ -189,6 +192,13 @@ class TestSecrets:
         assert config.settings.hf_token.get_secret_value() == self.CANARY
         assert config.origins["HF_TOKEN"] == Origin("(hidden)", "unified-config.local.env:1")
         assert self.CANARY not in repr(config)
+
+    def test_a_file_that_others_can_read_is_noted(self, world: World) -> None:
+        note = "unified-config.local.env holds secrets and others can read it: chmod 600 unified-config.local.env"
+        world.local(HF_TOKEN=self.CANARY)
+        assert world.load().notes == (note,)
+        (world.folder / "unified-config.local.env").chmod(0o600)
+        assert world.load().notes == ()
 
     def test_a_bad_secret_is_not_shown(self, world: World) -> None:
         world.environ["HF_TOKEN"] = f"{self.CANARY} "
