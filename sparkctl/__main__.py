@@ -27,18 +27,16 @@ def _guarded(argv: list[str]) -> int:
     import os
 
     from sparkctl.cli.app import invoke
-    from sparkctl.report import failure
 
-    json = failure.wants_json(argv)
     _encode_anything()
     try:
         return _complete(argv, shell) if (shell := os.environ.get("_SPARKCTL_COMPLETE")) else invoke(argv)
     except BrokenPipeError:
         raise
-    except KeyboardInterrupt:
-        return failure.show_interrupt(json=json)
-    except Exception as error:
-        return failure.show(error, argv, json=json)
+    except (Exception, KeyboardInterrupt) as error:
+        from sparkctl.report.failure import show
+
+        return show(error, argv)
 
 
 def _complete(argv: list[str], shell: str) -> int:

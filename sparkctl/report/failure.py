@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sparkctl.errors import ConfigError, SparkctlError
+from sparkctl.errors import ConfigError, Interrupted, SparkctlError
 
 LAST_LINES = 20
 """Lines of a failed command's output that are shown."""
-BUG, INTERRUPTED, USAGE = 70, 130, 3
+BUG, USAGE = 70, 3
 """Exit codes beside those of `errors.py`. Usage shares 3 with the configuration: 2, click's own, means drift here."""
 
 
@@ -20,37 +20,31 @@ def wants_json(argv: Sequence[str]) -> bool:
     return "--json" in argv[: argv.index("--")] if "--" in argv else "--json" in argv
 
 
-def show(error: Exception, argv: Sequence[str], *, json: bool) -> int:
+def show(error: Exception | KeyboardInterrupt, argv: Sequence[str]) -> int:
     """Tell the reader about any error and return the exit code."""
-    from typer import Abort
-    from typer._click.exceptions import ClickException, NoArgsIsHelpError
+    from typer._click.exceptions import NoArgsIsHelpError
 
-    if isinstance(error, SparkctlError):
-        return show_known(error, json=json)
     if isinstance(error, NoArgsIsHelpError):
         print(error.format_message())
         return 0
-    if isinstance(error, ClickException):
-        return show_known(_Usage(error), json=json)
-    if isinstance(error, Abort):
-        return show_interrupt(json=json)
-    return show_known(_bug(error, argv), json=json)
-
-
-def show_known(error: SparkctlError, *, json: bool) -> int:
-    """Tell the reader about one of our own errors and return its exit code."""
-    if json:
-        print(jsonlib.dumps({"schema": "sparkctl/error/1", "error": describe(error)}, ensure_ascii=False, indent=2))
+    known = _known(error, argv)
+    if wants_json(argv):
+        print(jsonlib.dumps({"schema": "sparkctl/error/1", "error": describe(known)}, ensure_ascii=False, indent=2))
     else:
-        write(error)
-    return error.exit_code
+        write(known)
+    return known.exit_code
 
 
-def show_interrupt(*, json: bool) -> int:
-    """Say that the user stopped the run."""
-    from sparkctl.errors import Interrupted
+def _known(error: Exception | KeyboardInterrupt, argv: Sequence[str]) -> SparkctlError:
+    """The error as one of our own."""
+    from typer import Abort
+    from typer._click.exceptions import ClickException
 
-    return show_known(Interrupted("interrupted"), json=json)
+    if isinstance(error, SparkctlError):
+        return error
+    if isinstance(error, KeyboardInterrupt | Abort):
+        return Interrupted("interrupted")
+    return _Usage(error) if isinstance(error, ClickException) else _bug(error, argv)
 
 
 def describe(error: SparkctlError) -> dict[str, Any]:
