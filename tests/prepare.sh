@@ -13,6 +13,7 @@ need ip iproute2
 need ss iproute2
 need sudo sudo
 need curl curl
+need busybox busybox-static # tests of the Docker transport make an image of it
 
 if [ ${#missing[@]} -gt 0 ]; then
   echo "Installing for the tests: ${missing[*]}"

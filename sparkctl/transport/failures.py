@@ -8,13 +8,18 @@ from sparkctl.errors import CommandFailed
 LAST_LINES = 20
 WIDTH = 160
 
+_GROUP = (
+    "let the user speak to the engine: sudo usermod -aG docker {user}, then connect anew (groups count from the next "
+    "login)"
+)
+_START = "start the engine on {node}: sudo systemctl start docker"
+
 _FIXES = (
-    (
-        "permission denied while trying to connect to the docker",
-        "let the user speak to the engine: sudo usermod -aG docker {user}, then connect anew (groups count from the "
-        "next login)",
-    ),
-    ("cannot connect to the docker daemon", "start the engine on {node}: sudo systemctl start docker"),
+    ("permission denied while trying to connect to the docker", _GROUP),
+    ("docker.sock: connect: permission denied", _GROUP),
+    ("cannot connect to the docker daemon", _START),
+    ("docker.sock: connect: no such file", _START),
+    ("docker.sock: connect: connection refused", _START),
     (
         "a password is required",
         "allow sudo without a password on {node} (a line `{user} ALL=(ALL) NOPASSWD: ALL` by visudo), "

@@ -22,29 +22,34 @@ GRACE_SECONDS = 5
 SILENCE_SECONDS = 90
 """After how long without a sign of life a held script ends: TCP alone takes two hours to notice a laptop gone dark."""
 
+# Not a coprocess: bash forgets the pid and the pipes of one that ends at once.
 _WRAPPER = r"""
 printf '\001sparkctl\002\n'
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 set -m
-exec 4>&1 6>&2 2>/dev/null
-coproc C { @BODY@
-} >&4 2>&6 4>&- 6>&-
-c=$C_PID
-exec 5>&"${C[1]}" 4>&- 6>&- {C[0]}<&- {C[1]}>&-
+exec 3>&2 2>/dev/null
+@OPEN@
+{ @BODY@
+} <&5 2>&3 3>&- 5<&- 6>&- &
+c=$!
+exec 3>&- 5<&-
 ( LC_ALL=C
 @FEED@
-read -rN1 _ && exec 5>&- && while @LISTEN@; do :; done
+read -rN1 _ && exec 6>&- && while @LISTEN@; do :; done
 kill -TERM -- -$c
 sleep @GRACE@
 kill -KILL -- -$c ) >/dev/null &
 w=$!
-exec 5>&-
+exec 6>&-
 wait $c
 rc=$?
 kill -KILL -- -$c
 kill -KILL -- -$w
 exit $rc
 """
+
+_NO_INPUT = "exec 5</dev/null 6>/dev/null"
+_PIPE = "exec 9<> <(:); exec 5</dev/fd/9 6>/dev/fd/9 9>&-"
 
 _WRITE = r"""
 set -e
@@ -99,9 +104,16 @@ def wrap_hold(text: str) -> Job:
 def _job(body: str, stdin: bytes, sudo: bool, listen: str = "read -rN65536 _") -> Job:
     if "\0" in body:
         raise ValueError("a command cannot hold a NUL character")
-    feed = f"head -c{len(stdin)} >&5" if stdin else ""
-    text = _WRAPPER.replace("@FEED@", feed).replace("@LISTEN@", listen).replace("@GRACE@", str(GRACE_SECONDS))
-    text = text.replace("@BODY@", body)
+    parts = {
+        "@OPEN@": _PIPE if stdin else _NO_INPUT,
+        "@FEED@": f"head -c{len(stdin)} >&6" if stdin else "",
+        "@LISTEN@": listen,
+        "@GRACE@": str(GRACE_SECONDS),
+        "@BODY@": body,  # last, since it may hold anything
+    }
+    text = _WRAPPER
+    for mark, part in parts.items():
+        text = text.replace(mark, part)
     program = text.encode("utf-8", "surrogateescape")
     read = f'LC_ALL=C IFS= read -rN{len(program)} w && eval "$w"'
     prefix = "sudo -n " if sudo else "exec "

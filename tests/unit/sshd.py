@@ -64,6 +64,7 @@ class Sshd:
     folder: Path
     kinds: tuple[str, ...] = ("ed25519",)
     extra: str = ""
+    env: dict[str, str] = field(default_factory=dict)
     user: str = field(default_factory=getpass.getuser)
     port: int = field(default_factory=free_port)
 
@@ -93,7 +94,7 @@ class Sshd:
             "StrictModes no",
             "PermitRootLogin yes",
             "PasswordAuthentication no",
-            f"SetEnv HOME={self.home}",
+            "SetEnv " + " ".join(f"{name}={value}" for name, value in ({"HOME": self.home} | self.env).items()),
             self.extra,
         ]
         (self.folder / "config").write_text("\n".join(lines) + "\n")

@@ -66,6 +66,11 @@ def test_a_command_may_close_its_input_and_go_on(session: SshSession) -> None:
     assert session.script("exec <&-; sleep 0.3; echo done", stdin=b"x" * 200_000).stdout == "done\n"
 
 
+def test_hundreds_of_commands_that_end_at_once(session: SshSession) -> None:
+    for number in range(400):
+        assert session.run(["printf", str(number)], timeout=10).stdout == str(number)
+
+
 def test_output_that_is_no_utf8_is_replaced(session: SshSession) -> None:
     assert session.run(["printf", "a\\377b"]).stdout == "a\ufffdb"
 
@@ -121,6 +126,7 @@ def test_a_failure_names_command_node_and_last_words(session: SshSession) -> Non
         ("permission denied while trying to connect to the Docker daemon socket", "usermod -aG docker"),
         ("write /x: no space left on device", "df -h"),
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "systemctl start docker"),
+        ("dial unix /var/run/docker.sock: connect: no such file or directory", "systemctl start docker"),
         ("sudo: a password is required", "NOPASSWD"),
     ],
 )
@@ -248,14 +254,16 @@ def test_an_error_in_the_listener_ends_the_remote_process(session: SshSession) -
 def test_too_many_sessions_on_one_connection_is_said(tmp_path: Path) -> None:
     server = Sshd(tmp_path / "narrow", extra="MaxSessions 1")
     session = server.open()
-    hold = session.hold("echo ready; sleep 60")
-    with pytest.raises(CommandFailed) as caught:
-        session.run(["true"])
-    assert "MaxSessions" in caught.value.fix
-    hold.release()
-    assert session.run(["true"]).rc == 0
-    session.close()
-    server.stop()
+    try:
+        hold = session.hold("echo ready; sleep 60")
+        with pytest.raises(CommandFailed) as caught:
+            session.run(["true"])
+        assert "MaxSessions" in caught.value.fix
+        hold.release()
+        assert session.run(["true"]).rc == 0
+    finally:
+        session.close()
+        server.stop()
 
 
 def test_round_trips_are_counted(session: SshSession) -> None:
