@@ -20,7 +20,8 @@ CALL_LIMIT = 600
 """Seconds that one request to the engine may take."""
 SYSTEM_PATH = ("/usr/sbin", "/sbin")
 """Where programs of the system are, which are not in everybody's PATH."""
-_PROXIES = "http_proxy,https_proxy,no_proxy"
+_KEPT = "http_proxy,https_proxy,no_proxy,DEBIAN_FRONTEND"
+"""What sudo lets through of the environment."""
 
 
 def engine(report: Report) -> "docker.DockerClient":
@@ -78,8 +79,14 @@ def ensure_file(path: Path, packages: Sequence[str], report: Report) -> None:
 
 def run_as_root(argv: Sequence[str], stdout: IO[bytes] | None = None) -> None:
     """Run a program of this machine as root, through sudo where needed. Raises SparkctlError with its last lines."""
-    sink = subprocess.DEVNULL if stdout is None else stdout
-    done = subprocess.run(_rooted(argv), stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.PIPE, check=False)
+    done = subprocess.run(
+        _rooted(argv),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if stdout is None else stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PATH": _path(), "DEBIAN_FRONTEND": "noninteractive"},
+        check=False,
+    )
     if done.returncode:
         last = "\n".join(done.stderr.decode(errors="replace").splitlines()[-15:])
         what = f"{argv[0]} ended with status {done.returncode}"
@@ -87,7 +94,12 @@ def run_as_root(argv: Sequence[str], stdout: IO[bytes] | None = None) -> None:
 
 
 def _which(command: str) -> str | None:
-    return shutil.which(command, path=os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_PATH)))
+    return shutil.which(command, path=_path())
+
+
+def _path() -> str:
+    """Our PATH and the system's: root has it not after a plain `su`, and dpkg refuses to work without it."""
+    return os.pathsep.join((os.environ.get("PATH", os.defpath), *SYSTEM_PATH))
 
 
 def _rooted(argv: Sequence[str]) -> list[str]:
@@ -97,7 +109,7 @@ def _rooted(argv: Sequence[str]) -> list[str]:
         raise SparkctlError(
             f"{argv[0]} must run as root, and there is no sudo", where="this machine", fix="run this command as root"
         )
-    return ["sudo", f"--preserve-env={_PROXIES}", "--", *argv]
+    return ["sudo", f"--preserve-env={_KEPT}", "--", *argv]
 
 
 def _install(packages: Sequence[str], report: Report) -> None:
@@ -109,17 +121,8 @@ def _install(packages: Sequence[str], report: Report) -> None:
         )
     with stage(report, f"install {' '.join(packages)}"):
         run_as_root(["apt-get", "update", "-qq"])
-        run_as_root(
-            [
-                "env",
-                "DEBIAN_FRONTEND=noninteractive",
-                "apt-get",
-                "install",
-                "-qq",
-                "--no-install-recommends",
-                *packages,
-            ]
-        )
+        # What the user installed from elsewhere, such as Docker's own packages, is not to make room for ours.
+        run_as_root(["apt-get", "install", "-qq", "--no-install-recommends", "--no-remove", *packages])
 
 
 def _require_linux() -> None:

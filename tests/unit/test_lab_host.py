@@ -35,12 +35,15 @@ def test_command_that_is_there_is_not_installed(bin_folder: Path) -> None:
 
 def test_missing_command_comes_from_the_distribution(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    program(bin_folder, "env", 'shift; exec "$@"')
     log, made = bin_folder / "log", bin_folder / "mmdebstrap"
-    program(bin_folder, "apt-get", f'echo "$@" >> {log}; echo "#!/bin/sh" > {made}; /bin/chmod 755 {made}')
+    program(
+        bin_folder, "apt-get", f'echo "$DEBIAN_FRONTEND $@" >> {log}; echo "#!/bin/sh" > {made}; /bin/chmod 755 {made}'
+    )
     events: list[str] = []
     host.ensure_command("mmdebstrap", ("mmdebstrap", "gpg"), lambda event: events.append(str(event)))
-    assert log.read_text() == "update -qq\ninstall -qq --no-install-recommends mmdebstrap gpg\n"
+    update, install = log.read_text().splitlines()
+    assert update == "noninteractive update -qq"
+    assert install == "noninteractive install -qq --no-install-recommends --no-remove mmdebstrap gpg"
     assert events[0] == "install mmdebstrap gpg ..." and "done in" in events[1]
 
 
@@ -56,6 +59,21 @@ def test_failing_program_shows_its_last_lines(bin_folder: Path, monkeypatch: pyt
     with pytest.raises(SparkctlError, match="broken ended with status 3") as caught:
         host.run_as_root(["broken"])
     assert caught.value.output == "no space left"
+
+
+def test_program_of_the_system_finds_its_like(
+    tmp_path: Path, bin_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a plain `su`, PATH lacks /sbin, and dpkg ends with: not found in PATH or not executable."""
+    sbin = tmp_path / "sbin"
+    sbin.mkdir()
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(host, "SYSTEM_PATH", (str(sbin),))
+    program(bin_folder, "installer", "exec start-stop-daemon")
+    program(sbin, "start-stop-daemon", "echo started")
+    with (bin_folder / "out").open("wb") as out:
+        host.run_as_root(["installer"], stdout=out)
+    assert (bin_folder / "out").read_text() == "started\n"
 
 
 def test_user_becomes_root_through_sudo_or_is_told(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
