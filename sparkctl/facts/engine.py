@@ -39,8 +39,11 @@ def api_probe(address: str, port: int, model: str, key_path: str) -> Probe[ApiFa
     url = f"http://{address}:{port}"
     body = json.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0, "stream": True})
     script = f"""\
-echo "health=$(curl -s -o /dev/null -m 3 -w '%{{http_code}}' {url}/health)"
-curl -sN -m 30 -w '\\ncompletion=%{{http_code}}\\n' -H 'Content-Type: application/json' \\
+curl() {{ command curl -s --noproxy '*' --connect-timeout 2 "$@"; }}
+health=$(curl -o /dev/null -m 5 -w '%{{http_code}}' {url}/health)
+echo "health=$health"
+[ "$health" = 200 ] || exit 0
+curl -N -m 30 -w '\\ncompletion=%{{http_code}}\\n' -H 'Content-Type: application/json' \\
   -H @<(printf 'Authorization: Bearer %s' "$(cat '{key_path}')") -d '{body}' {url}/v1/completions"""
     return Probe("api", script, _api)
 
