@@ -16,6 +16,7 @@ from sparkctl.steps.host import HostWish
 from sparkctl.steps.host_ports import PortWish
 from sparkctl.steps.image import CarryStep, LookStep, PullStep
 from sparkctl.steps.image_actions import Login
+from sparkctl.steps.leftovers import LeftoversStep
 from sparkctl.steps.model import ModelSource, ModelStep
 from sparkctl.steps.ray import JoinStep
 from sparkctl.steps.secret import SecretStep, secret_path
@@ -122,7 +123,7 @@ def _ports(config: "Config") -> list[PortWish]:
     return [
         PortWish(service.node, address, port, service.name)
         for backend in _backends(config)
-        for service in vllm.services(serve_spec(config, backend), config.cluster, key_path(config))
+        for service in _services(config, backend)
         for address, port in service.ports
     ]
 
@@ -180,8 +181,27 @@ def _workload(config: "Config") -> Iterable[Step]:
 
 
 def _engine(config: "Config", backend: Backend) -> tuple[Step, ...]:
+    return (*_leftovers(config, backend), *_containers(config, backend))
+
+
+def _leftovers(config: "Config", backend: Backend) -> Iterable[Step]:
+    """On every node, no service but those of this backend; `stop` and `down` find each service once."""
+    by_backend = {b: _services(config, b) for b in _backends(config)}
+    for node in config.cluster.nodes:
+        wished, known = (
+            frozenset(service.name for services in wanted for service in services if service.node == node.name)
+            for wanted in ([by_backend[backend]], by_backend.values())
+        )
+        yield LeftoversStep(config.cluster, node, wished, known, int(config.profile.timeouts.drain_s))
+
+
+def _services(config: "Config", backend: Backend) -> tuple[Service, ...]:
+    return vllm.services(serve_spec(config, backend), config.cluster, key_path(config))
+
+
+def _containers(config: "Config", backend: Backend) -> tuple[Step, ...]:
     cluster, path = config.cluster, key_path(config)
-    services = tuple(_rooted(config, s) for s in vllm.services(serve_spec(config, backend), cluster, path))
+    services = tuple(_rooted(config, service) for service in _services(config, backend))
     timeouts, port = config.profile.timeouts, config.profile.ports
     serving = ServingStep(cluster, services, port.api, served_name(config), path, timeouts.ready_s)
     if backend is Backend.MP:
@@ -200,7 +220,7 @@ def _engine(config: "Config", backend: Backend) -> tuple[Step, ...]:
 def _rooted(config: "Config", service: Service) -> Service:
     """A service with the steps that must hold before its container starts."""
     cluster, node = config.cluster, service.node
-    names = ["docker", "state", "cache", "ports", "image", *(["fabric"] if cluster.workers else [])]
+    names = ["docker", "state", "cache", "ports", "image", "leftovers", *(["fabric"] if cluster.workers else [])]
     needs = [step_id(name, node) for name in names]
     needs.append(step_id("image-check", cluster.head.name))
     if config.profile.store.kind == "nfs" and node != cluster.head.name:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action
-from sparkctl.core.step import Drifted, Finding, Layer, Ok, Pending, Step, step_id
+from sparkctl.core.step import Finding, Layer, Ok, Pending, Step, step_id
 from sparkctl.facts.docker import image_probe
 from sparkctl.facts.image import contents_probe
 from sparkctl.facts.probe import Facts, Want
@@ -12,7 +12,7 @@ from sparkctl.topology import Cluster
 
 @dataclass(frozen=True)
 class ByImage:
-    """One of two steps, by what the image holds; None is: nothing to do in that case."""
+    """One of two steps, by what the image holds; None is: nothing to do in that case, `LeftoversStep` tidies up."""
 
     cluster: Cluster
     reference: str
@@ -49,10 +49,7 @@ class ByImage:
         if contents is None:
             return Pending(step_id("image-check", head))
         chosen = self.with_ray if contents.ray else self.without_ray
-        if chosen:
-            return chosen.check(facts)
-        left = self.undo(facts)
-        return Drifted((f"{self.name}@{self.node} is of the other backend",), left) if left else Ok("not used")
+        return chosen.check(facts) if chosen else Ok("not used")
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return tuple(dict.fromkeys(action for step in self._both for action in step.undo(facts)))

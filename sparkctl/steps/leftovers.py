@@ -1,0 +1,88 @@
+"""Containers of ours that the deployment has no use for: of the other backend, or of a profile before it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sparkctl.core.action import Action
+from sparkctl.core.service import LABEL_DETAIL, LABEL_SERVICE
+from sparkctl.core.step import Drifted, Finding, Layer, Ok, step_id
+from sparkctl.facts.docker import CONTAINERS, ContainerFact
+from sparkctl.facts.probe import Facts, Want
+from sparkctl.runtimes.containers import Remove, is_ours
+from sparkctl.topology import Cluster, Node
+
+
+@dataclass(frozen=True)
+class LeftoversStep:
+    """No container of ours on the node but those of `wished` services.
+
+    What sees the processes of one that goes, goes before it. `known` are the services that other steps undo.
+    """
+
+    cluster: Cluster
+    on: Node
+    wished: frozenset[str]
+    known: frozenset[str]
+    stop_seconds: int
+    name: str = "leftovers"
+    layer: Layer = Layer.WORKLOAD
+
+    @property
+    def node(self) -> str:
+        return self.on.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("docker", self.node),)
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, CONTAINERS),)
+
+    def check(self, facts: Facts) -> Finding:
+        ours = self._ours(facts)
+        left = [service for service in ours if service not in self.wished]
+        if not left:
+            return Ok()
+        going = [service for service, found in ours.items() if _joined(found) in left] + left
+        text = tuple(f"{service}@{self.node} is of another deployment" for service in left)
+        disrupts = any(ours[service].running for service in going)
+        return Drifted(text, self._removals(dict.fromkeys(going), ours), disrupts=disrupts)
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        ours = self._ours(facts)
+        return self._removals({service: None for service in ours if service not in self.known}, ours)
+
+    def _ours(self, facts: Facts) -> dict[str, ContainerFact]:
+        found = (facts.get(self.node, CONTAINERS) or {}).values()
+        named = {c.labels.get(LABEL_SERVICE, ""): c for c in found if is_ours(self.cluster, c.labels)}
+        return {service: container for service, container in sorted(named.items()) if service}
+
+    def _removals(self, going: Mapping[str, None], ours: Mapping[str, ContainerFact]) -> tuple[Action, ...]:
+        """Volumes go with the last container that is removed, when nothing uses them any more."""
+        volumes = tuple(sorted({name for service in going for name in _volumes(ours[service])}))
+        return tuple(
+            Remove(self.cluster, service, self.node, self.stop_seconds, volumes * (at == len(going)))
+            for at, service in enumerate(going, start=1)
+        )
+
+
+def _detail(found: ContainerFact) -> Mapping[str, object]:
+    try:
+        detail = json.loads(found.labels.get(LABEL_DETAIL, "{}"))
+    except ValueError:
+        return {}
+    return detail if isinstance(detail, dict) else {}
+
+
+def _joined(found: ContainerFact) -> str:
+    """The service whose processes the container sees, or nothing."""
+    return str(_detail(found).get("joins", ""))
+
+
+def _volumes(found: ContainerFact) -> list[str]:
+    """Names of the volumes among its mounts; the others are paths."""
+    mounts = _detail(found).get("mounts")
+    sources = [m.get("source") for m in mounts if isinstance(m, dict)] if isinstance(mounts, list) else []
+    return [source for source in sources if isinstance(source, str) and source[:1] not in ("", "/")]
