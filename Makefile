@@ -3,20 +3,34 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PROFILE := --profile lab
 
-.PHONY: demo test lint bench binary docs clean
+.PHONY: demo demo-down on-lab test suite lint bench binary dist docs clean
 
+# From nothing to a model that answers, on two simulated Sparks; `make demo-down` takes them away.
 demo: $(READY)
-	$(BIN)/sparkctl lab up
-	$(BIN)/sparkctl up --profile lab --timings
-	$(BIN)/sparkctl test --profile lab
+	@tests/engine.sh $(MAKE) --no-print-directory on-lab
 
+on-lab:
+	$(BIN)/sparkctl lab up
+	$(BIN)/sparkctl up $(PROFILE) --yes --timings
+	$(BIN)/sparkctl test $(PROFILE)
+	@eval "$$($(BIN)/sparkctl credentials $(PROFILE) --env)" && \
+	echo "endpoint: $$OPENAI_BASE_URL (key: sparkctl credentials $(PROFILE))" && \
+	$(BIN)/python tests/ask.py "Hello, Sparks?"
+
+demo-down: $(READY)
+	@tests/engine.sh $(BIN)/sparkctl lab down
+
+# Everything that a change must pass. `pytest` alone runs what is named: .venv/bin/pytest tests/unit
 test: $(READY) lint
+	@tests/engine.sh $(MAKE) --no-print-directory suite
+
+suite:
 	tests/prepare.sh
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
-	$(BIN)/coverage combine --quiet
-	$(BIN)/coverage report
+	@$(BIN)/coverage combine --quiet && echo "lines and branches covered: $$($(BIN)/coverage report --format=total) %"
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -28,9 +42,15 @@ bench: $(READY)
 	tests/prepare.sh
 	$(BIN)/python -m tests.bench
 
+# dist/sparkctl: one file that needs no Python.
 binary: $(READY)
+	tests/prepare.sh binary
 	$(BIN)/pyinstaller --clean --noconfirm --log-level WARN sparkctl.spec
 	dist/sparkctl --version
+
+# dist/*.whl and dist/*.tar.gz.
+dist: $(READY)
+	$(BIN)/python -m build --outdir dist
 
 docs: $(READY)
 	$(BIN)/python -m sparkctl.config.reference

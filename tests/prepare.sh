@@ -1,25 +1,32 @@
 #!/usr/bin/env bash
-# Install what the test suite runs against and this system lacks: a real sshd, rsync, network namespaces, tmux.
+# Install what the tests run against and this system lacks: a real sshd, rsync, network namespaces, a Docker engine.
+# With the argument `binary`, only what PyInstaller needs beside its Python.
 set -euo pipefail
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 export PATH=$PATH:/usr/sbin:/sbin
 
 missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); }
-need sshd openssh-server
-need ssh openssh-client
-need rsync rsync
-need ip iproute2
-need ss iproute2
-need sudo sudo
-need curl curl
-need busybox busybox-static # tests of the Docker transport make an image of it
+need objdump binutils
+if ! .venv/bin/python -c 'import ctypes, sysconfig; ctypes.CDLL(sysconfig.get_config_var("INSTSONAME"))' 2>/dev/null; then
+  missing+=("libpython$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_python_version())')")
+fi
+if [ "${1:-}" != binary ]; then
+  need sshd openssh-server
+  need ssh openssh-client
+  need rsync rsync
+  need ip iproute2
+  need sudo sudo
+  need curl curl
+  need busybox busybox-static # tests of the Docker transport make an image of it
+fi
 
 if [ ${#missing[@]} -gt 0 ]; then
   echo "Installing for the tests: ${missing[*]}"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  tests/apt.sh "${missing[@]}"
   # A server that nobody asked for must not listen: the tests start their own.
   case " ${missing[*]} " in *" openssh-server "*) as_root systemctl disable --now ssh >/dev/null 2>&1 || true ;; esac
 fi
+[ "${1:-}" = binary ] && exit
 as_root mkdir -p /run/sshd
+.venv/bin/python -c 'from sparkctl.lab import host; host.engine(print)'

@@ -3,14 +3,16 @@
 # distribution left it out.
 set -euo pipefail
 venv=$1
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
+if ! python3 -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'; then
+  echo "sparkctl needs Python 3.11, 3.12 or 3.13; python3 is: $(python3 --version 2>&1)" >&2
+  exit 1
+fi
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
   echo "Installing python3-venv, which this system's python3 lacks"
-  as_root apt-get update -qq
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv
+  tests/apt.sh python3-venv
 fi
-[ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+"$venv/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
 echo "Installing sparkctl into $venv"
-"$venv/bin/pip" install -q --upgrade 'pip>=25.1'
-"$venv/bin/pip" install -q --editable . --group dev
+"$venv/bin/python" -m pip install -qq --upgrade 'pip>=25.1'
+"$venv/bin/python" -m pip install -qq --editable . --group dev
