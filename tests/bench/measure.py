@@ -39,7 +39,9 @@ class Figure:
 
 def run(argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command that must succeed."""
-    done = subprocess.run([str(word) for word in argv], env={**os.environ, **(env or {})}, text=True, capture_output=True)
+    done = subprocess.run(
+        [str(word) for word in argv], env={**os.environ, **(env or {})}, text=True, capture_output=True
+    )
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, argv))} ended with {done.returncode}\n{done.stdout}\n{done.stderr}")
     return done

@@ -71,6 +71,7 @@ def _node(stack: ExitStack, folder: Path, name: str, address: str) -> None:
     _ip("netns", "add", name)
     stack.callback(_ip, "netns", "del", name, check=False)
     _ip("link", "add", f"{name}h", "type", "veth", "peer", "name", "eth0", "netns", name)
+    stack.callback(_ip, "link", "del", f"{name}h", check=False)
     _ip("link", "set", f"{name}h", "master", BRIDGE, "up")
     _ip("-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
     for interface in ("eth0", "lo"):
