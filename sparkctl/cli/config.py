@@ -1,4 +1,4 @@
-"""config: show, check and explain the configuration, without asking any node."""
+"""config: show, check and explain the configuration; no node is asked but by `validate --live`."""
 
 import json as jsonlib
 from typing import TYPE_CHECKING, Annotated
@@ -53,11 +53,20 @@ def validate(
     profile: ProfileOption = "stacked",
     env_file: EnvFileOption = None,
     set_values: SetOption = (),  # type: ignore[assignment]
+    live: Annotated[bool, typer.Option("--live", help="Also run every check on the nodes.")] = False,
     json: JsonOption = False,
     no_color: NoColorOption = False,
 ) -> int:
-    """Check all of the configuration offline; exits with 3 and names every problem where something is wrong."""
-    config, screen = _loaded("config-validate", Options(profile, env_file, set_values, json=json, no_color=no_color))
+    """Check all of the configuration; exits with 3 and names every problem where something is wrong.
+
+    With --live the nodes are asked as well, as by sparkctl doctor; then 2 and 4 say what its help says.
+    """
+    options = Options(profile, env_file, set_values, json=json, no_color=no_color)
+    if live:
+        from sparkctl.cli.doctor import examination
+
+        return examination(options, "config-validate")
+    config, screen = _loaded("config-validate", options)
     for note in config.notes:
         screen.tell(f"note: {note}")
     nodes = ", ".join(f"{node.name} ({node.user}@{node.address})" for node in config.cluster.nodes)

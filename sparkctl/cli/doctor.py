@@ -21,10 +21,15 @@ def doctor(options: Options) -> int:
 
     Exits with 0 when all is well, 2 when not, 4 when no node answers.
     """
+    return examination(options, "doctor")
+
+
+def examination(options: Options, verb: str) -> int:
+    """Run every check and show it; the exit code."""
     from sparkctl.report.explain import examination_data, show_examination
     from sparkctl.report.proofs import proofs_data, show_proofs
 
-    screen = options.screen("doctor")
+    screen = options.screen(verb)
     config = load_config(options)
     with reaching(config, options) as reach:
         plan = examine(config, reach)

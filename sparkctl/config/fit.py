@@ -93,6 +93,8 @@ class Fit:
     def _ports(self) -> Iterator[Problem]:
         owners: dict[int, str] = {}
         for name, port in self.profile.ports.model_dump().items():
+            if port is None:
+                continue
             if port not in owners:
                 owners[port] = name
                 continue

@@ -39,6 +39,10 @@ class Host(_Part):
     min_disk_gib: Gib = Field(default=100, description="Free disk in GiB under model cache and Docker.")
     reserve_gib: Gib = Field(default=10, description="MemAvailable in GiB that must stay beside the engine.")
     install_packages: StrictBool = Field(default=True, description="Whether missing packages are installed.")
+    drop_caches: StrictBool = Field(
+        default=True,
+        description="Whether the page cache is dropped before the engine starts: it counts as used memory.",
+    )
     max_clock_skew_s: Seconds = Field(default=5, description="Largest difference of the nodes' clocks, in seconds.")
 
 
@@ -62,7 +66,6 @@ class Image(_Part):
     """The engine's container image."""
 
     ref: Annotated[str, Field(pattern=IMAGE_REF, max_length=512)] = Field(description="Image with tag or digest.")
-    pull: Literal["missing", "always"] = Field(default="missing", description="When the registry is asked.")
     registry_user: Annotated[str, Field(pattern=r"^[!-~]*$")] = Field(default="", description="Login at the registry.")
 
 
@@ -113,7 +116,9 @@ class Ports(_Part):
 
     api: Port = Field(default=8000, description="The OpenAI-compatible API.")
     ray: Port = Field(default=6379, description="Ray's control service.")
-    dashboard: Port = Field(default=8265, description="Ray's dashboard.")
+    dashboard: Port | None = Field(
+        default=None, description="Ray's dashboard, on the head's loopback only; null: none."
+    )
     master: Port = Field(default=29501, description="Rendezvous of the mp backend.")
 
 

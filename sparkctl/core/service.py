@@ -12,6 +12,10 @@ LABEL_ON = "io.sparkctl.on"
 LABEL_DETAIL = "io.sparkctl.detail"
 
 
+OF_THE_START = ("needs", "stop_seconds", "ports", "drop_caches_on")
+"""Fields that say how a container is started and stopped, not what it is."""
+
+
 class Gpus(StrEnum):
     """Which GPUs a container sees."""
 
@@ -42,7 +46,8 @@ class Service:
 
     `needs` are step ids that must hold before it starts. `stands_on` are (service, node) pairs whose restart makes
     this one stale; `joins` is a service of the same node whose processes and shared memory it sees. `shm_bytes` is
-    the size of /dev/shm, `ports` the TCP ports that it will listen on, by address; `volumes` go when it goes.
+    the size of /dev/shm, `ports` the TCP ports that it will listen on, by address; `volumes` go when it goes; on the
+    nodes `drop_caches_on` the page cache is dropped before it starts.
     Nothing in `entrypoint`, `command` and `env` is secret: secrets are files.
     """
 
@@ -66,11 +71,12 @@ class Service:
     needs: tuple[str, ...] = ()
     stands_on: tuple[tuple[str, str], ...] = ()
     stop_seconds: int = 30
+    drop_caches_on: tuple[str, ...] = ()
 
     @property
     def spec(self) -> dict[str, object]:
         """Everything that makes the container what it is, and nothing of how it is started and stopped."""
-        return {key: value for key, value in asdict(self).items() if key not in ("needs", "stop_seconds", "ports")}
+        return {key: value for key, value in asdict(self).items() if key not in OF_THE_START}
 
 
 def spec_hash(*parts: object) -> str:

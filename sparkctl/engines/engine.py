@@ -14,11 +14,11 @@ class Backend(StrEnum):
 
 @dataclass(frozen=True)
 class Ports:
-    """TCP ports: `api` on the client-facing address, the others on the fabric."""
+    """TCP ports: `api` on the client-facing address, `dashboard` on loopback, the others on the fabric."""
 
     api: int = 8000
     ray: int = 6379
-    dashboard: int = 8265
+    dashboard: int | None = None
     master: int = 29501
 
 
@@ -51,3 +51,4 @@ class ServeSpec:
     log_level: str = "INFO"
     nccl_debug: str = "WARN"
     stop_seconds: int = 30
+    drop_caches: bool = True

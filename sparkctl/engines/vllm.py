@@ -52,6 +52,7 @@ def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service
         secrets=(Secret(API_KEY, key_path),),
         ports=((cluster.api_ip, spec.ports.api),),
         joins="ray-head",
+        drop_caches_on=tuple(node.name for node in cluster.nodes) if spec.drop_caches else (),
         stands_on=tuple((s.name, s.node) for s in (head, *workers)),
     )
     return (head, *workers, api)
@@ -59,7 +60,7 @@ def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service
 
 def _ray(spec: ServeSpec, cluster: Cluster, node: Node, head: Service | None = None) -> Service:
     at = f"{cluster.head.data_ip}:{spec.ports.ray}"
-    role = (f"--address={at}",) if head else ("--head", f"--port={spec.ports.ray}", "--include-dashboard=false")
+    role = (f"--address={at}",) if head else ("--head", f"--port={spec.ports.ray}", *_dashboard(spec))
     return _base(
         spec,
         node,
@@ -72,9 +73,21 @@ def _ray(spec: ServeSpec, cluster: Cluster, node: Node, head: Service | None = N
         stop_seconds=RAY_STOP_SECONDS,
         mounts=_mounts(spec, node) if head else (*_mounts(spec, node), _tmp_volume(cluster)),
         volumes=() if head else (_tmp_volume(cluster).source,),
-        ports=() if head else ((node.data_ip, spec.ports.ray),),
+        ports=() if head else _ray_ports(spec, node),
         stands_on=((head.name, head.node),) if head else (),
     )
+
+
+def _ray_ports(spec: ServeSpec, node: Node) -> tuple[tuple[str, int], ...]:
+    dashboard = spec.ports.dashboard
+    return ((node.data_ip, spec.ports.ray), *((("127.0.0.1", dashboard),) if dashboard else ()))
+
+
+def _dashboard(spec: ServeSpec) -> tuple[str, ...]:
+    """On loopback: whoever reaches Ray's dashboard may run code."""
+    if spec.ports.dashboard is None:
+        return ("--include-dashboard=false",)
+    return ("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={spec.ports.dashboard}")
 
 
 def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Service:
@@ -90,6 +103,7 @@ def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Servic
         command=("sparkctl", *_serve(spec, cluster), *group, *master, *headless),
         entrypoint=("/bin/bash", "-c", 'exec "$@"' if rank else WITH_KEY),
         secrets=() if rank else (Secret(API_KEY, key_path),),
+        drop_caches_on=(node.name,) if spec.drop_caches else (),
         ports=() if rank else ((cluster.api_ip, spec.ports.api), *(((node.data_ip, spec.ports.master),) * many)),
     )
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     import docker
 
 
+DROP_CACHES = "sync; echo 3 > /proc/sys/vm/drop_caches"
+"""A Spark's GPU counts the page cache as used (docs/how-it-works.md)."""
+
+
 def container_name(cluster: Cluster, service: str) -> str:
     """The fixed name of a service's container on its node."""
     return f"sparkctl-{cluster.name}-{service}"
@@ -53,10 +57,14 @@ class Create:
         lines += [f"env: {key}={value}" for key, value in s.env]
         lines += [f"mount: {m.source} -> {m.target}{' (read-only)' * m.read_only}" for m in s.mounts]
         lines += [f"secret: {secret.path} -> /run/secrets/{secret.name}" for secret in s.secrets]
+        if s.drop_caches_on:
+            lines.append(f"before: drop the page cache on {', '.join(s.drop_caches_on)}")
         lines.append(f"network: {s.network}; gpus: {s.gpus}; shm: {s.shm_bytes >> 20} MiB")
         return "\n".join(lines)
 
     def perform(self, context: Context) -> None:
+        for node in self.service.drop_caches_on:
+            context.peers[node].script(DROP_CACHES, sudo=True, timeout=120)
         client = context.peers[self.service.node].docker
         with docker_errors(self.service.node, self.summary):
             labels = self._labels()
@@ -135,11 +143,21 @@ class Remove:
 def docker_errors(node: str, doing: str) -> Iterator[None]:
     """The engine's errors as ours, with the node and what was being done."""
     import docker.errors
+    import paramiko
     import requests.exceptions as http
+    import urllib3.exceptions as stream
 
     try:
         yield
-    except (http.ConnectionError, http.ChunkedEncodingError) as error:
+    except stream.ReadTimeoutError as error:
+        raise CommandFailed(f"could not {doing}: the engine fell silent", where=node) from error
+    except (
+        http.ConnectionError,
+        http.ChunkedEncodingError,
+        stream.HTTPError,
+        paramiko.SSHException,
+        EOFError,
+    ) as error:
         raise ConnectionLost(f"the connection to Docker broke while trying to {doing}", where=node) from error
     except (docker.errors.DockerException, http.RequestException) as error:
         text = getattr(error, "explanation", None) or str(error)

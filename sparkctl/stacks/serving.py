@@ -84,6 +84,7 @@ def serve_spec(config: "Config", backend: Backend) -> ServeSpec:
         extra_args=engine.extra_args,
         env=tuple(engine.env.items()),
         stop_seconds=int(config.profile.timeouts.drain_s),
+        drop_caches=config.profile.host.drop_caches,
     )
 
 
