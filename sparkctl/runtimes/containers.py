@@ -139,6 +139,29 @@ class Remove:
                 _drop_volume(client, volume, self.cluster)
 
 
+@dataclass(frozen=True)
+class Restart:
+    """Stop and start one container as it is."""
+
+    cluster: Cluster
+    service: Service
+
+    @property
+    def summary(self) -> str:
+        return f"restart container {container_name(self.cluster, self.service.name)} on {self.service.node}"
+
+    @property
+    def detail(self) -> str:
+        return f"docker restart -t {self.service.stop_seconds}"
+
+    def perform(self, context: Context) -> None:
+        client = context.peers[self.service.node].docker
+        with docker_errors(self.service.node, self.summary):
+            client.containers.get(container_name(self.cluster, self.service.name)).restart(
+                timeout=self.service.stop_seconds
+            )
+
+
 @contextmanager
 def docker_errors(node: str, doing: str) -> Iterator[None]:
     """The engine's errors as ours, with the node and what was being done."""

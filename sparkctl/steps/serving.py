@@ -11,7 +11,7 @@ from sparkctl.errors import CommandFailed
 from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import ApiFact, api_probe
 from sparkctl.facts.probe import Facts, Probe, Want, frame, new_nonce, unframe
-from sparkctl.runtimes.containers import container_name, docker_errors
+from sparkctl.runtimes.containers import Restart, container_name, docker_errors
 from sparkctl.steps.ray import tail
 from sparkctl.topology import Cluster
 
@@ -56,8 +56,15 @@ class ServingStep:
         if api.serving:
             return Ok("a token came through")
         if api.health == 200:
-            return Drifted((f"/health is fine, a completion answers {api.completion}: {api.error}",), wait)
+            said = f"/health is fine, a completion answers {api.completion}: {api.error}"
+            return Drifted((said,), (*self._restarts, *wait), disrupts=True)
         return Absent(wait)
+
+    @property
+    def _restarts(self) -> tuple[Action, ...]:
+        """The API server; without Ray all ranks, which know each other only from their start."""
+        group = self.services[-1:] if self.services[-1].joins else self.services
+        return tuple(Restart(self.cluster, service) for service in group)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return ()

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from probe_texts import LINES
+from stack import stack_of
 
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Absent, Blocked, Drifted, Ok, Pending, Step
@@ -47,6 +48,21 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
     "nfs-mount": lambda cluster, args: nfs.steps(cluster, **args),
     "nfs-readback": lambda cluster, args: nfs.steps(cluster, **args),
     "copy": lambda cluster, args: copy.steps(cluster, **args),
+    **dict.fromkeys(
+        (
+            "image",
+            "image-check",
+            "model",
+            "secret-api-key",
+            "cache",
+            "ray-head",
+            "ray-worker",
+            "ray-join",
+            "vllm",
+            "serving",
+        ),
+        stack_of,
+    ),
 }
 
 FILES = sorted(path for room in ROOMS for path in (CASES / room).glob("*.json"))

@@ -1,0 +1,37 @@
+"""The whole serving stack on a test's own cluster, for tests of its steps."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sparkctl.config.load import Config, load
+from sparkctl.core.plan import id_of
+from sparkctl.core.step import Step
+from sparkctl.stacks.serving import steps
+from sparkctl.topology import Cluster
+
+ENV = {"CONTROL_PLANE_API_IP": "10.0.0.1", "WORKER_NODE_SSH_TARGET": "10.0.0.2", "HEAD_SSH_USER": "nvidia"}
+
+
+def config_of(cluster: Cluster, **flags: str) -> Config:
+    """The shipped profile `stacked` on that cluster; `flags` are variables such as MODEL."""
+    environ = {"HOME": os.environ.get("HOME", "/"), **ENV}
+    loaded = load("stacked", flags=flags, environ=environ, cwd=Path(__file__).parent)
+    return replace(loaded, cluster=cluster)
+
+
+def stack_of(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
+    """Every step. `args` are variables, and `engine`, `store` or `model` with keys of the profile to replace."""
+    parts = {key: args[key] for key in ("engine", "store", "model") if key in args}
+    flags = {key: str(value) for key, value in args.items() if key not in parts}
+    config = config_of(cluster, **flags)
+    profile = config.profile
+    for part, values in parts.items():
+        profile = profile.model_copy(update={part: getattr(profile, part).model_copy(update=values)})
+    return steps(replace(config, profile=profile))
+
+
+def step_of(cluster: Cluster, key: str, **args: Any) -> Step:
+    """One step by its id."""
+    return {id_of(step): step for step in stack_of(cluster, args)}[key]
