@@ -69,7 +69,7 @@ class HostStep:
     def check(self, facts: Facts) -> Finding:
         troubles = tuple(self._troubles(facts))
         if troubles:
-            return Blocked("; ".join(t.problem for t in troubles), "; ".join(t.fix for t in troubles))
+            return Blocked("\n".join(t.problem for t in troubles), "\n".join(t.fix for t in troubles))
         host, gpu = facts.get(self.node, HOST), facts.get(self.node, GPU)
         available = f"{size(host.memory_available or 0)} of memory available"
         return Ok(", ".join(filter(None, (host.architecture, *gpu.names, gpu.driver, available))))

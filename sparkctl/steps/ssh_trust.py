@@ -29,6 +29,8 @@ def ssh_options(cluster: Cluster, worker: Node) -> tuple[str, ...]:
         "GlobalKnownHostsFile=none",
         "UpdateHostKeys=no",
         "ConnectTimeout=5",
+        "ServerAliveInterval=10",
+        "ServerAliveCountMax=2",
     )
     flags = tuple(word for option in options for word in ("-o", option))
     return ("ssh", "-F", "none", "-i", key_path(cluster), "-p", str(worker.port), *flags)
