@@ -11,6 +11,7 @@ import typer
 
 from sparkctl.cli.common import Options, load_config, new_app, open_session, open_sessions, with_options
 from sparkctl.cli.complete_nodes import complete_components, complete_nodes
+from sparkctl.errors import SparkctlError
 
 if TYPE_CHECKING:
     from sparkctl.report.screen import Screen
@@ -79,8 +80,6 @@ def find_sources(sessions: "Mapping[str, Session]", cluster: str) -> list[Source
 
 def choose(sources: Sequence[Source], component: str, cluster: str) -> list[Source]:
     """Those of one component, or all. Raises SparkctlError where there is none, naming what there is."""
-    from sparkctl.errors import SparkctlError
-
     chosen = [source for source in sources if component in ("", source.service, source.name)]
     if chosen:
         return chosen
@@ -92,9 +91,17 @@ def choose(sources: Sequence[Source], component: str, cluster: str) -> list[Sour
 
 def read_all(sources: Sequence[Source], tail: int) -> Iterator[tuple[Source, str]]:
     """The last lines of every container, merged by the engines' own time stamps."""
-    logs = [_stamped(source, source.container.logs(tail=tail, timestamps=True)) for source in sources]
+    logs = [_stamped(source, _read(source, tail)) for source in sources]
     for _, _, source, line in heapq.merge(*logs, key=lambda entry: entry[:2]):
         yield source, line
+
+
+def _read(source: Source, tail: int) -> bytes:
+    from sparkctl.runtimes.containers import docker_errors
+
+    with docker_errors(source.node, f"read the log of {source.service}"):
+        log: bytes = source.container.logs(tail=tail, timestamps=True)
+    return log
 
 
 def _stamped(source: Source, log: bytes) -> Iterable[tuple[str, str, Source, str]]:
@@ -104,31 +111,36 @@ def _stamped(source: Source, log: bytes) -> Iterable[tuple[str, str, Source, str
 
 
 def follow_all(sources: Sequence[Source], tail: int) -> Iterator[tuple[Source, str]]:
-    """Lines of every container as they come, until all have ended."""
-    lines: queue.Queue[tuple[Source, str | None]] = queue.Queue(maxsize=10_000)
+    """Lines of every container as they come, until all have ended. Raises what ended the first that broke."""
+    lines: queue.Queue[tuple[Source, str | SparkctlError | None]] = queue.Queue(maxsize=10_000)
     for source in sources:
         threading.Thread(target=_pump, args=(source, tail, lines), daemon=True).start()
-    left = len(sources)
+    left, broken = len(sources), []
     while left:
-        source, line = lines.get()
-        if line is None:
-            left -= 1
+        source, said = lines.get()
+        if isinstance(said, str):
+            yield source, said
         else:
-            yield source, line
+            left -= 1
+            broken += [said] if said else []
+    if broken:
+        raise broken[0]
 
 
-def _pump(source: Source, tail: int, lines: "queue.Queue[tuple[Source, str | None]]") -> None:
-    """Feed one log into the queue; None marks its end."""
-    from sparkctl.errors import SparkctlError
+def _pump(source: Source, tail: int, lines: "queue.Queue[tuple[Source, str | SparkctlError | None]]") -> None:
+    """Feed one log into the queue; None marks its end, an error that it broke."""
     from sparkctl.runtimes.containers import docker_errors
 
+    end: SparkctlError | None = None
     try:
         with docker_errors(source.node, f"follow the log of {source.service}"):
             for line in split_lines(source.container.logs(stream=True, follow=True, tail=tail)):
                 lines.put((source, line))
+            source.container.client.ping()  # a stream that is cut ends like one that is over
     except SparkctlError as error:
-        lines.put((source, f"({error.what})"))
-    lines.put((source, None))
+        end = error
+    finally:
+        lines.put((source, end))
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[str]:

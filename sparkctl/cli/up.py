@@ -45,7 +45,7 @@ def up(
     screen = options.screen("up")
     config = load_config(options)
     name, todo = config.cluster.name, within(steps(config), until)
-    with open_sessions(config, options) as sessions, held(sessions[config.cluster.head.name], name, "up"):
+    with open_sessions(config, options) as sessions, held(sessions[config.cluster.head.name], name, "up") as lock:
         made = make_plan(todo, gather(sessions, wants_of(todo)))
         show_plan(screen, config, made)
         screen.put(transport=traffic(sessions))
@@ -54,7 +54,7 @@ def up(
         if made.clean:
             return finish(screen, config, "no changes", until)
         confirm_replacing(screen, made, yes=yes)
-        outcome, events = perform(screen, name, lambda emit, stop: execute(made, sessions, emit, stop))
+        outcome, events = perform(screen, name, lambda emit, stop: execute(made, sessions, emit, stop, lock.keep))
         screen.put(transport=traffic(sessions))
     show_timings(screen, events, wanted=timings)
     if errors := errors_of(outcome, "up"):
@@ -68,12 +68,12 @@ def blocked_error(made: "Plan") -> "SparkctlError":
     from sparkctl.errors import BlockedError
 
     findings = [(item.id, item.finding) for item in made.blocked if isinstance(item.finding, Blocked)]
-    lines = [f"{key}: {finding.problem}\n  fix: {finding.fix}" for key, finding in findings]
+    lines = [f"{key}: {line}" for key, finding in findings for line in finding.problem.splitlines()]
     return BlockedError(
         "the plan is blocked; nothing was changed",
         where=", ".join(key for key, _ in findings),
         output="\n".join(lines),
-        fix="mend the above, then run again: sparkctl up",
+        fix="\n".join((*(f.fix for _, f in findings), "then run again: sparkctl up")),
     )
 
 

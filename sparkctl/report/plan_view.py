@@ -113,13 +113,22 @@ def _words(item: Item, glyphs: Glyphs, verbose: bool) -> Iterator[Words]:
             name, _, node = on.partition("@")
             yield f"known after {name if node == item.step.node else on}", "dim", ""
         case Blocked(problem, fix):
-            yield problem, "", ""
-            yield f"fix: {fix}", "green", ""
+            yield from _troubles(problem.splitlines(), fix.splitlines())
         case Drifted(differences):
             yield from _actions(item, glyphs, verbose)
             yield from ((f"because: {difference}", "yellow", "") for difference in differences)
         case Absent():
             yield from _actions(item, glyphs, verbose)
+
+
+def _troubles(problems: Sequence[str], fixes: Sequence[str]) -> Iterator[Words]:
+    """Each problem with its fix under it, where they come in pairs; else all problems, then all fixes."""
+    paired = len(problems) == len(fixes)
+    for number, problem in enumerate(problems):
+        yield problem, "", ""
+        if paired:
+            yield fixes[number], "green", "fix: "
+    yield from () if paired else ((fix, "green", "fix: ") for fix in fixes)
 
 
 def _actions(item: Item | UndoItem, glyphs: Glyphs, verbose: bool) -> Iterator[Words]:

@@ -103,7 +103,7 @@ def _words(finding: Finding) -> tuple[str, ...]:
         case Absent():
             return ("missing",)
         case Blocked(problem):
-            return (problem,)
+            return tuple(problem.splitlines())
         case Pending(on):
             return (f"unknown before {on}",)
         case _:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import requests
 
 from sparkctl.core.action import Action, Context, Progress
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
@@ -236,6 +237,11 @@ class FakeLog:
     def __init__(self, name: str, *lines: str) -> None:
         self.name, self.lines = f"sparkctl-demo-{name}", lines
         self.labels = {"io.sparkctl.cluster": "demo", "io.sparkctl.service": name}
+        self.client, self.lost = self, False
+
+    def ping(self) -> None:
+        if self.lost:
+            raise requests.exceptions.ConnectionError
 
     def logs(self, *, tail: int, timestamps: bool = False, stream: bool = False, follow: bool = False) -> Any:
         kept = self.lines[-tail:] if tail else ()

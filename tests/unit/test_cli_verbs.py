@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_fakes import Cli, FakeEngine, FakeStep, containers, small_world, with_logs
+from cli_fakes import Cli, FakeEngine, FakeLog, FakeStep, containers, small_world, with_logs
 
 from sparkctl.__main__ import main
 from sparkctl.errors import StepFailed
@@ -77,7 +77,7 @@ def test_up_refuses_what_is_blocked(cli: Cli) -> None:
     assert cli.world.did == []
     assert "error: the plan is blocked; nothing was changed" in cli.err
     assert "packages@spark-2: packages is in the way" in cli.err
-    assert "fix: move packages" in cli.err
+    assert "next: move packages" in cli.err
 
 
 def test_up_asks_before_it_stops_what_serves(cli: Cli) -> None:
@@ -98,7 +98,7 @@ def test_a_failure_says_what_where_and_what_next(cli: Cli) -> None:
     assert "vllm@spark-1 failed after" in cli.out
     assert cli.err == (
         "error: it exited with status 1\n"
-        "  where: spark-1: docker start vllm\n"
+        "  where: vllm@spark-1: spark-1: docker start vllm\n"
         "  │ one\n"
         "  │ two\n"
         "  next: run again, it goes on from what the nodes hold: sparkctl up\n"
@@ -243,6 +243,15 @@ def test_logs_follow_until_all_have_ended(cli: Cli) -> None:
         "vllm@spark-1 │ loading",
         "vllm@spark-1 │ ready",
     ]
+
+
+def test_logs_that_break_off_say_so(cli: Cli) -> None:
+    broken = FakeLog("vllm", "2026-01-01T00:00:01Z loading")
+    broken.lost = True
+    cli.hosts["spark-1"].engine = FakeEngine(broken)  # type: ignore[assignment]
+    assert cli("logs", "-f", "--node", "spark-1") == 4
+    assert cli.out == "loading\n"
+    assert "connection to Docker broke" in cli.err
 
 
 def test_logs_of_what_is_not_there_say_what_is(cli: Cli) -> None:
