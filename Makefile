@@ -50,10 +50,11 @@ binary: $(READY)
 
 # dist/*.whl and dist/*.tar.gz.
 dist: $(READY)
-	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m hatchling build
 
+# The generated parts of docs/*.md.
 docs: $(READY)
-	$(BIN)/python -m sparkctl.config.reference
+	$(BIN)/python -m sparkctl.config.reference docs
 
 clean:
 	rm -rf $(VENV) build dist
