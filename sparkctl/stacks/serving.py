@@ -94,12 +94,13 @@ def _caches(config: "Config") -> dict[str, str]:
 
 def _hosts(config: "Config") -> Iterable[Step]:
     cluster, profile = config.cluster, config.profile
+    extra = {cluster.head.name: ("python3", "curl")}
     wishes = {name: _host_wish(config, cache) for name, cache in _caches(config).items()}
     return (
         *host.steps(cluster, wishes),
         *host_docker.steps(cluster),
         *host_state.steps(cluster),
-        *packages.steps(cluster, store=profile.store.kind, allowed=profile.host.install_packages),
+        *packages.steps(cluster, store=profile.store.kind, allowed=profile.host.install_packages, extra=extra),
         *host_ports.steps(cluster, _ports(config)),
         *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit),
         *ssh_trust.steps(cluster),

@@ -7,6 +7,7 @@ from sparkctl.core.actions import Script
 from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, step_id
 from sparkctl.facts.probe import Answer, Facts, Probe, Want
 from sparkctl.facts.state import state_path
+from sparkctl.steps.host_state import tidy
 from sparkctl.topology import Cluster, Node
 
 
@@ -57,8 +58,12 @@ class CacheStep:
         if not made:
             return ()
         folders = " ".join(f"'{folder}'" for folder in reversed(made))
-        text = f"rmdir --ignore-fail-on-non-empty {folders} 2>/dev/null; rm -f '{self._record}'"
+        text = f"rmdir --ignore-fail-on-non-empty {folders} 2>/dev/null; rm -f '{self._record}'\n{self._tidy}"
         return (Script("remove the cache folders that sparkctl made, where they are empty", text),)
+
+    @property
+    def _tidy(self) -> str:
+        return tidy(self.cluster.state_dir(self.on))
 
     @property
     def _record(self) -> str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sparkctl.core.action import Context, Progress
-from sparkctl.core.actions import Run, Script
+from sparkctl.core.actions import Script
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.image import brought_file, looks_file
 from sparkctl.runtimes.containers import docker_errors
+from sparkctl.steps.host_state import tidy
 from sparkctl.steps.ssh_trust import ssh_command
 from sparkctl.topology import Cluster, Node
 from sparkctl.transport.session import Session
@@ -112,16 +113,18 @@ def look(cluster: Cluster, reference: str, image_id: str) -> Script:
     )
 
 
-def forget_looks(cluster: Cluster) -> Run:
+def forget_looks(cluster: Cluster) -> Script:
     """Remove what the head remembers of images."""
-    return Run("forget what was found in images", ("rm", "-f", looks_file(cluster)))
+    tidied = tidy(cluster.state_dir(cluster.head))
+    return Script("forget what was found in images", f"rm -f {looks_file(cluster)}; {tidied}")
 
 
 def remove_images(cluster: Cluster, node: Node, ids: tuple[str, ...]) -> Script:
     """Remove the images that this cluster brought to a node."""
     return Script(
         f"remove {len(ids)} image{'s' * (len(ids) != 1)} that sparkctl brought",
-        f"docker rmi -f {' '.join(ids)} >/dev/null && rm -f {brought_file(cluster, node)}",
+        f"docker rmi -f {' '.join(ids)} >/dev/null && rm -f {brought_file(cluster, node)}\n"
+        f"{tidy(cluster.state_dir(node))}",
         timeout=600,
     )
 

@@ -10,6 +10,7 @@ from sparkctl.data import template
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.model import ModelFact, folder_name, marker_file, model_probe
 from sparkctl.facts.probe import Facts, Probe, Want
+from sparkctl.steps.host_state import tidy
 from sparkctl.topology import Cluster
 
 
@@ -135,4 +136,5 @@ def _remove(cluster: Cluster, source: ModelSource, *, ours: bool) -> Action:
     marker = marker_file(cluster, cluster.head, source.model, source.revision)
     files = f"rm -rf '{source.hf_cache}/hub/{folder_name(source.model)}' && " if ours else ""
     what = "remove" if ours else "forget, and keep, for it was there before,"
-    return Script(f"{what} the model {source.model}", f"{files}rm -f '{marker}'", timeout=600)
+    text = f"{files}rm -f '{marker}'\n{tidy(cluster.state_dir(cluster.head))}"
+    return Script(f"{what} the model {source.model}", text, timeout=600)

@@ -18,7 +18,8 @@ PACKAGE_OF = {
     "rsync": "rsync",
     "exportfs": "nfs-kernel-server",
     "mount.nfs": "nfs-common",
-    "python3": "python3-minimal",
+    "python3": "python3",
+    "curl": "curl",
 }
 """The Debian and Ubuntu package of each command that a step may ask for."""
 
