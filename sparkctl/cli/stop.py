@@ -1,13 +1,16 @@
 """stop: take away the containers of the cluster, and nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from sparkctl.cli.common import Options, YesOption, load_config, new_app, open_sessions, wants_of, with_options
 
 if TYPE_CHECKING:
+    from sparkctl.config.load import Config
     from sparkctl.core.plan import UndoItem
     from sparkctl.report.screen import Screen
+    from sparkctl.transport.ssh import SshSession
 
 app = new_app()
 
@@ -31,16 +34,31 @@ def take_away(options: Options, verb: str, layers: Sequence[str], *, yes: bool, 
     screen = options.screen(verb)
     config = load_config(options)
     name, todo = config.cluster.name, steps(config)
-    with open_sessions(config, options) as sessions, held(sessions[config.cluster.head.name], name, verb):
+    with reach_all(config, options, verb) as sessions, held(sessions[config.cluster.head.name], name, verb) as lock:
         items = make_undo(todo, gather(sessions, wants_of(todo)), frozenset(map(Layer, layers)))
         show_undo(screen, name, items)
         if not items:
             return finish(screen, "nothing to remove", kept)
         screen.confirm(f"Remove this from cluster {name}?", yes=yes)
-        outcome, _ = perform(screen, name, lambda emit, stop: undo(items, verb, sessions, emit, stop))
+        outcome, _ = perform(screen, name, lambda emit, stop: undo(items, verb, sessions, emit, stop, lock.keep))
     if errors := errors_of(outcome, verb):
         return screen.fail(*errors)
     return finish(screen, "done", kept)
+
+
+@contextmanager
+def reach_all(config: "Config", options: Options, verb: str) -> "Iterator[Mapping[str, SshSession]]":
+    """A session to every node; where one is out of reach the error says what that means for all of them."""
+    from sparkctl.errors import UnreachableError
+
+    with ExitStack() as stack:
+        try:
+            sessions = stack.enter_context(open_sessions(config, options))
+        except UnreachableError as error:
+            error.what += "; nothing was removed on any node"
+            error.fix += f"{'; ' * bool(error.fix)}then run again: sparkctl {verb}"
+            raise
+        yield sessions
 
 
 def show_undo(screen: "Screen", cluster: str, items: "Sequence[UndoItem]") -> None:

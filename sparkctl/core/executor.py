@@ -18,6 +18,10 @@ RECONNECT_WAITS = (1.0, 3.0, 9.0)
 """Seconds before each new try after a broken connection; our choice: a reboot of the switch, not of the node."""
 
 
+def _unguarded() -> None:
+    """No lock to be kept."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended: what each step came to, and the errors by step id."""
@@ -39,10 +43,17 @@ class Outcome:
 
 
 def execute(
-    plan: Plan, sessions: Mapping[str, Session], emit: Callable[[Event], None], stop: threading.Event
+    plan: Plan,
+    sessions: Mapping[str, Session],
+    emit: Callable[[Event], None],
+    stop: threading.Event,
+    guard: Callable[[], None] = _unguarded,
 ) -> Outcome:
-    """Apply the plan's changes, and look again at every step that stands on one of them."""
-    run = _Run("up", sessions, emit, stop)
+    """Apply the plan's changes, and look again at every step that stands on one of them.
+
+    `guard` is called before every change; where it raises a SparkctlError, the change is not made.
+    """
+    run = _Run("up", sessions, emit, stop, guard)
     todo = _affected(plan)
     needs = {item.id: tuple(n for n in item.step.needs if n in todo) for item in plan.items if item.id in todo}
     tasks = {
@@ -57,9 +68,10 @@ def undo(
     sessions: Mapping[str, Session],
     emit: Callable[[Event], None],
     stop: threading.Event,
+    guard: Callable[[], None] = _unguarded,
 ) -> Outcome:
-    """Take away what the items name, each before what it stood on, and check that it is gone."""
-    run = _Run(verb, sessions, emit, stop)
+    """Take away what the items name, each before what it stood on, and check that it is gone; `guard` as above."""
+    run = _Run(verb, sessions, emit, stop, guard)
     present = {item.id: item for item in items}
     users = {key: tuple(i.id for i in items if key in i.step.needs) for key in present}
     tasks = {key: run.task(key, item.step, users[key], _Undo(item)) for key, item in present.items()}
@@ -117,6 +129,7 @@ class _Run:
     sessions: Mapping[str, Session]
     emit: Callable[[Event], None]
     stop: threading.Event
+    guard: Callable[[], None]
     ended: list[StepEnded] = field(default_factory=list)
     failures: list[tuple[str, SparkctlError]] = field(default_factory=list)
     interrupted: bool = False
@@ -145,7 +158,7 @@ class _Run:
             self.interrupted = True
         except SparkctlError as error:
             outcome, message = "failed", error.what
-            error.where = error.where or key
+            error.where = key if error.where in ("", step.node) else f"{key}: {error.where}"
             self.failures.append((key, error))
         end = StepEnded(key, step.node, outcome, time.monotonic() - began, message)
         self.ended.append(end)
@@ -167,7 +180,7 @@ class _Run:
     def _reconnect(self, step: Step) -> None:
         for node in {step.node, *(want.node for want in step.wants)}:
             try:
-                self.sessions[node].reconnect()
+                self.sessions[node].revive()
             except UnreachableError:
                 continue  # the next look says so, with the wait that is due
 
@@ -177,6 +190,7 @@ class _Run:
             return False
         context = self._context(key, step)
         for action in actions:
+            self.guard()
             context.say(action.summary)
             action.perform(context)
         way.confirm(gather(self.sessions, step.wants))

@@ -8,13 +8,15 @@ import getpass
 import re
 import shlex
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from sparkctl.errors import LockedError
 from sparkctl.transport.session import Hold, HoldingSession
+from sparkctl.transport.wrapper import SILENCE_SECONDS
 
 FOLDER = "/run/lock"
 
@@ -40,15 +42,48 @@ printf 'busy\t%s\n' "$holder"
 """
 
 
-@dataclass(frozen=True)
 class Lock:
     """The cluster is ours, until the block is left or the connection breaks."""
 
-    hold: Hold
+    def __init__(self, session: HoldingSession, cluster: str, verb: str) -> None:
+        """Take it. Raises LockedError naming the holder, CommandFailed, ConnectionLost."""
+        self._session, self._cluster = session, cluster
+        self._who = f"{getpass.getuser()}@{socket.gethostname()}\t{verb}"
+        self._mutex = threading.Lock()
+        if line := self._try():
+            raise _locked(cluster, line)
 
     def is_held(self) -> bool:
-        """Whether it still is; ask before every step that changes something."""
-        return self.hold.alive()
+        """Whether it still is, as far as the connection tells."""
+        return self._hold.alive()
+
+    def keep(self) -> None:
+        """Take it anew where the connection that held it is gone; call it before every change.
+
+        The process of the old connection may outlive it by SILENCE_SECONDS: it is waited for. Raises LockedError
+        where somebody else was faster, UnreachableError.
+        """
+        with self._mutex:
+            if self.is_held():
+                return
+            self._session.revive()
+            deadline = time.monotonic() + SILENCE_SECONDS + 10
+            while f"\t{self._who}\t" in (line := self._try()) and time.monotonic() < deadline:
+                time.sleep(0.5)
+            if line:
+                raise _locked(self._cluster, line)
+
+    def release(self) -> None:
+        """Let others in."""
+        self._hold.release()
+
+    def _try(self) -> str:
+        """Nothing, or who has it."""
+        self._hold: Hold = self._session.hold(_script(self._cluster, self._who))
+        if self._hold.first_line == "held":
+            return ""
+        self._hold.release()
+        return self._hold.first_line
 
 
 @contextmanager
@@ -57,13 +92,11 @@ def held(session: HoldingSession, cluster: str, verb: str) -> Iterator[Lock]:
 
     Raises LockedError naming the holder, CommandFailed, ConnectionLost.
     """
-    hold = session.hold(_script(cluster, f"{getpass.getuser()}@{socket.gethostname()}\t{verb}"))
+    lock = Lock(session, cluster, verb)
     try:
-        if hold.first_line != "held":
-            raise _locked(cluster, hold.first_line)
-        yield Lock(hold)
+        yield lock
     finally:
-        hold.release()
+        lock.release()
 
 
 def _script(cluster: str, who: str) -> str:

@@ -160,6 +160,11 @@ class MemoryHost:
         self.closed = False
         self._reach()
 
+    def revive(self) -> None:
+        """Mend a cut connection; nothing is counted where there is none."""
+        if self.closed or self.cut_after == 0:
+            self.reconnect()
+
     def close(self) -> None:
         """Nothing can be asked from now on."""
         self.closed = True

@@ -87,6 +87,10 @@ class Session(Prober, Protocol):
         """Open the connection anew, so that a new group membership counts."""
         ...
 
+    def revive(self) -> None:
+        """Open the connection anew if it is broken, once for all threads that ask. Raises UnreachableError."""
+        ...
+
     def close(self) -> None:
         """End the connection."""
         ...

@@ -67,6 +67,7 @@ class SshSession:
         self._node = node
         self._count_lock = threading.Lock()
         self._docker_lock = threading.Lock()
+        self._revival = threading.Lock()
         self._docker: docker.DockerClient | None = None
         self.round_trips = 0
         self.connections = 0
@@ -162,6 +163,14 @@ class SshSession:
         """Open the connection anew, so that a new group membership counts."""
         self.close()
         self._connection = self._connect()
+
+    def revive(self) -> None:
+        """Open the connection anew if it is broken, once for all threads that ask. Raises UnreachableError."""
+        with self._revival:
+            try:
+                self.open_channel().close()
+            except ConnectionLost:
+                self.reconnect()
 
     def close(self) -> None:
         """End the connection; a command that another thread waits for raises ConnectionLost there."""
