@@ -1,5 +1,6 @@
 """How this machine gets into a node: the OpenSSH client for people, one quick look by Paramiko for the lab itself."""
 
+import logging
 import shutil
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 3.0
 """Seconds for each part of a look: connect, banner, authenticate, command."""
+
+# A machine that boots answers late or not at all: that is for the caller to tell, not for stderr.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 def ssh_argv(lab: Lab, node: LabNode) -> list[str]:
@@ -30,7 +34,7 @@ def ssh_argv(lab: Lab, node: LabNode) -> list[str]:
     return [client, "-F", "none", *settings, f"{USER}@{node.address}"]
 
 
-def try_docker(lab: Lab, node: LabNode) -> str:
+def try_docker(lab: Lab, node: LabNode, patience: float = PATIENCE) -> str:
     """Log in and ask the node's engine for its state; empty when all is well, else what is not."""
     import paramiko
 
@@ -43,19 +47,19 @@ def try_docker(lab: Lab, node: LabNode) -> str:
             key_filename=str(lab.key_file),
             look_for_keys=False,
             allow_agent=False,
-            timeout=PATIENCE,
-            banner_timeout=PATIENCE,
-            auth_timeout=PATIENCE,
+            timeout=patience,
+            banner_timeout=patience,
+            auth_timeout=patience,
         )
-        return _ask(client)
+        return _ask(client, patience)
     except (OSError, paramiko.SSHException) as error:
         return f"SSH: {error or type(error).__name__}"
     finally:
         client.close()
 
 
-def _ask(client: "paramiko.SSHClient") -> str:
-    _, stdout, stderr = client.exec_command("docker info --format {{.ServerVersion}}", timeout=PATIENCE)
+def _ask(client: "paramiko.SSHClient", patience: float) -> str:
+    _, stdout, stderr = client.exec_command("docker info --format {{.ServerVersion}}", timeout=patience)
     with stdout, stderr:
         if stdout.channel.recv_exit_status() == 0:
             return ""

@@ -19,6 +19,8 @@ from sparkctl.lab.vm_machine import Machine, folder, identity, image, machines, 
 BOOT_LIMIT = 300.0
 """Seconds that a machine may take from start to `docker info`; about 25 emulated on two idle cores."""
 _STOP_LIMIT = 10.0
+_PATIENCE = 20.0
+"""Seconds for each part of a look at a machine: emulated on a busy host, the keys alone take more than three."""
 
 
 class VmDriver:
@@ -158,7 +160,7 @@ def _call(argv: list[str], lab: Lab, where: str) -> None:
 
 def _wait(machine: Machine) -> None:
     deadline = time.monotonic() + BOOT_LIMIT
-    while trouble := login.try_docker(machine.lab, machine.node):
+    while trouble := login.try_docker(machine.lab, machine.node, _PATIENCE):
         if find_process(machine) is None:
             trouble = "its QEMU has ended"
         elif time.monotonic() < deadline:
@@ -177,5 +179,5 @@ def _look(machine: Machine) -> NodeStatus:
         return NodeStatus(machine.node, NodeState.ABSENT)
     if find_process(machine) is None:
         return NodeStatus(machine.node, NodeState.STOPPED, "its QEMU does not run")
-    trouble = login.try_docker(machine.lab, machine.node)
+    trouble = login.try_docker(machine.lab, machine.node, _PATIENCE)
     return NodeStatus(machine.node, NodeState.BOOTING if trouble else NodeState.READY, trouble)
