@@ -29,4 +29,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 [ "${1:-}" = binary ] && exit
 as_root mkdir -p /run/sshd
-.venv/bin/python -c 'from sparkctl.lab import host; host.engine(print)'
+.venv/bin/python - <<'PYTHON'
+from sparkctl.errors import SparkctlError
+from sparkctl.lab import host
+
+try:
+    host.engine(print)
+except SparkctlError as error:
+    raise SystemExit(f"{error.output}\n{error.where}: {error.what}\nnext: {error.fix}".strip()) from None
+PYTHON

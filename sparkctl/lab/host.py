@@ -18,6 +18,8 @@ START_LIMIT = 60.0
 """Seconds that an engine may take to answer after its start."""
 CALL_LIMIT = 600
 """Seconds that one request to the engine may take."""
+ENGINE_LOG = Path("/var/log/dockerd.log")
+"""What an engine says that no service manager starts."""
 SYSTEM_PATH = ("/usr/sbin", "/sbin")
 """Where programs of the system are, which are not in everybody's PATH."""
 _KEPT = "http_proxy,https_proxy,no_proxy,DEBIAN_FRONTEND"
@@ -60,6 +62,11 @@ def connect() -> "docker.DockerClient | None":
     return client
 
 
+def has_service_manager() -> bool:
+    """Whether systemd runs this machine."""
+    return Path("/run/systemd/system").is_dir()
+
+
 def ensure_command(command: str, packages: Sequence[str], report: Report) -> str:
     """The path of a program, from the distribution's packages where it is missing. Raises SparkctlError."""
     path = _which(command)
@@ -88,9 +95,8 @@ def run_as_root(argv: Sequence[str], stdout: IO[bytes] | None = None) -> None:
         check=False,
     )
     if done.returncode:
-        last = "\n".join(done.stderr.decode(errors="replace").splitlines()[-15:])
         what = f"{argv[0]} ended with status {done.returncode}"
-        raise SparkctlError(what, where="this machine", fix="see its last lines", output=last)
+        raise SparkctlError(what, where="this machine", fix="see its last lines", output=_last_lines(done.stderr))
 
 
 def _which(command: str) -> str | None:
@@ -135,11 +141,11 @@ def _require_linux() -> None:
 
 
 def _start() -> None:
-    if Path("/run/systemd/system").is_dir():
+    if has_service_manager():
         run_as_root(["systemctl", "enable", "--now", "docker"])
         return
     # No service manager runs here (a container, a minimal VM): the engine gets a session and a log of its own.
-    run_as_root(["sh", "-c", "setsid dockerd >/var/log/dockerd.log 2>&1 </dev/null &"])
+    run_as_root(["sh", "-c", f"setsid dockerd >{ENGINE_LOG} 2>&1 </dev/null &"])
 
 
 def _wait() -> "docker.DockerClient":
@@ -152,5 +158,10 @@ def _wait() -> "docker.DockerClient":
     raise SparkctlError(
         f"the Docker engine does not answer {START_LIMIT:.0f} s after its start",
         where="this machine",
-        fix="read /var/log/dockerd.log, or: journalctl -u docker",
+        fix=f"read {ENGINE_LOG}, or: journalctl -u docker",
+        output=_last_lines(ENGINE_LOG.read_bytes() if ENGINE_LOG.exists() else b""),
     )
+
+
+def _last_lines(output: bytes) -> str:
+    return "\n".join(output.decode(errors="replace").splitlines()[-15:])

@@ -92,3 +92,19 @@ def test_user_becomes_root_through_sudo_or_is_told(bin_folder: Path, monkeypatch
 def test_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     assert host.connect() is None
+
+
+def test_engine_that_does_not_come_up_shows_why(
+    bin_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(host, "ENGINE_LOG", tmp_path / "dockerd.log")
+    monkeypatch.setattr(host, "START_LIMIT", 0.5)
+    program(bin_folder, "dockerd", "echo failed to start daemon: no iptables")
+    for name in ("sh", "setsid"):
+        program(bin_folder, name, f'exec /usr/bin/{name} "$@"')
+    monkeypatch.setattr(host, "has_service_manager", lambda: False)
+    with pytest.raises(SparkctlError, match="does not answer") as caught:
+        host.engine(quiet)
+    assert caught.value.output == "failed to start daemon: no iptables"
