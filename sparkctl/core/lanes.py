@@ -27,30 +27,49 @@ def run(tasks: Mapping[str, Task], stop: threading.Event) -> tuple[str, ...]:
     """
     sorter = TopologicalSorter({key: [n for n in task.needs if n in tasks] for key, task in tasks.items()})
     sorter.prepare()
-    pools = {lane: ThreadPoolExecutor(1) for lane in {task.lane for task in tasks.values()}}
+    crew = _Crew(tasks, stop)
     running: dict[Future[bool], str] = {}
-    begun: set[str] = set()
-    halted = False
     try:
         while sorter.is_active():
-            for key in () if halted or stop.is_set() else sorter.get_ready():
-                running[pools[tasks[key].lane].submit(tasks[key].work)] = key
-                begun.add(key)
+            for key in () if crew.halted() else sorter.get_ready():
+                running[crew.submit(key)] = key
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 key = running.pop(future)
-                sorter.done(key)
-                if not future.result() or stop.is_set():
-                    halted = True
-                    begun -= set(_cancel(running))
+                if future.result():
+                    sorter.done(key)
     finally:
-        for pool in pools.values():
+        crew.leave()
+    return tuple(key for key in tasks if key not in crew.begun)
+
+
+class _Crew:
+    """A thread for each lane. Each asks for itself whether it may begin: nobody is told too late."""
+
+    def __init__(self, tasks: Mapping[str, Task], stop: threading.Event) -> None:
+        self.begun: set[str] = set()
+        self._tasks, self._stop, self._failed = tasks, stop, threading.Event()
+        self._pools = {lane: ThreadPoolExecutor(1) for lane in {task.lane for task in tasks.values()}}
+
+    def halted(self) -> bool:
+        return self._failed.is_set() or self._stop.is_set()
+
+    def submit(self, key: str) -> Future[bool]:
+        return self._pools[self._tasks[key].lane].submit(self._work, key)
+
+    def leave(self) -> None:
+        for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
-    return tuple(key for key in tasks if key not in begun)
 
-
-def _cancel(running: dict[Future[bool], str]) -> list[str]:
-    """Take back what waits in a lane and has not begun."""
-    waiting = [future for future in running if future.cancel()]
-    return [running.pop(future) for future in waiting]
+    def _work(self, key: str) -> bool:
+        if self.halted():
+            return False
+        self.begun.add(key)
+        done = False
+        try:
+            done = self._tasks[key].work()
+        finally:
+            if not done:
+                self._failed.set()
+        return done
