@@ -17,7 +17,7 @@ done
 [ "$EUID" = 0 ] && echo root=yes
 echo "session=$(id -nG)"
 echo "member=$(id -nG "$(id -un)")"
-ask() { "$@" timeout -k 1 5 docker info --format '{{.ServerVersion}}|{{.DockerRootDir}}|{{json .Runtimes}}'; }
+ask() { "$@" timeout -k 1 15 docker info --format '{{.ServerVersion}}|{{.DockerRootDir}}|{{json .Runtimes}}'; }
 if [ -w /var/run/docker.sock ]; then echo open=yes; info=$(ask env); else info=$(ask as_root); fi
 printf 'info=%s\\n' "$info"
 root=$(printf '%s' "$info" | cut -d'|' -f2)
