@@ -60,7 +60,7 @@ def test_one_file_of_bearable_size(binary: Installed) -> None:
 
 
 def test_binary_holds_every_data_file(binary: Installed) -> None:
-    from PyInstaller.archive.readers import CArchiveReader
+    from PyInstaller.archive.readers import CArchiveReader  # type: ignore[import-untyped]
 
     archive = CArchiveReader(str(binary.program))
     for name, path in data_files().items():

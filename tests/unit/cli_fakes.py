@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pytest
 import requests
@@ -153,7 +153,7 @@ WORKER_NODE_SSH_TARGET=192.0.2.2
 class Patch(Protocol):
     """What of pytest's monkeypatch is needed here."""
 
-    def setattr(self, target: str, value: object) -> None: ...
+    def setattr(self, target: str, name: object, /) -> None: ...
 
 
 def install(patch: Patch, folder: Path, steps: Sequence[FakeStep], hosts: Mapping[str, MemoryHost]) -> None:
@@ -228,7 +228,7 @@ class Cli:
 
     @property
     def document(self) -> dict[str, Any]:
-        return json.loads(self.out)
+        return cast(dict[str, Any], json.loads(self.out))
 
 
 class FakeLog:

@@ -125,8 +125,8 @@ def test_documents_hold_what_the_page_says(cli: Cli) -> None:
             assert isinstance(value, TYPES[known[place]]), f"{name[1]}: {place} is {value!r}"
             seen.setdefault(name[1], set()).add(place)
     assert seen.keys() == SCHEMAS.keys() - WITHOUT_SAMPLE
-    for name, places in seen.items():
-        assert own(name).keys() - places - OPTIONAL == set(), f"{name}: documented, never seen"
+    for schema, places in seen.items():
+        assert own(schema).keys() - places - OPTIONAL == set(), f"{schema}: documented, never seen"
 
 
 def test_documents_of_proofs_and_checks() -> None:

@@ -55,7 +55,7 @@ def somewhere() -> Iterator[World]:
 def shown(world: World, profile: str = "tiny", **flags: str) -> str:
     """All that a user could see of the configuration, or of what is wrong with it."""
     try:
-        config = world.load(profile, **flags)
+        config = world.load(profile, None, **flags)
     except ConfigError as error:
         assert error.problems
         return "\n".join((str(error), error.fix, *map(str, error.problems)))

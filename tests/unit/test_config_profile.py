@@ -19,7 +19,7 @@ def world(tmp_path: Path) -> World:
 
 
 def problems(world: World, text: str, **flags: str) -> tuple[Problem, ...]:
-    return world.profile("tiny", text).problems("tiny", **flags)
+    return world.profile("tiny", text).problems("tiny", None, **flags)
 
 
 @pytest.mark.parametrize("name", ["lab", "lab-vm", "single", "stacked"])

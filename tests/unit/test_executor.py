@@ -71,9 +71,13 @@ def test_events_tell_the_whole_story(world: World) -> None:
 def test_lanes_overlap(world: World, node: str, layer: Layer) -> None:
     """Each waits for the other: only side by side do they end."""
     meet = threading.Barrier(2, timeout=10)
+
+    def both_arrive(_: Context) -> None:
+        meet.wait()
+
     steps = (
-        FakeStep(world, "one", "a", work=lambda _: meet.wait() and None),
-        FakeStep(world, "two", node, layer=layer, work=lambda _: meet.wait() and None),
+        FakeStep(world, "one", "a", work=both_arrive),
+        FakeStep(world, "two", node, layer=layer, work=both_arrive),
     )
     assert world.up(*steps).failed is None
 

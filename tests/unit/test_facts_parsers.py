@@ -1,5 +1,7 @@
 """Parsers are total: whatever a node prints, they answer, and what they cannot read is None or empty."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ from sparkctl.facts.state import state_probe
 from sparkctl.topology import Cluster, Node, Role
 
 HEAD = Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia")
-PROBES: list[Probe[object]] = [
+PROBES: list[Probe[Any]] = [
     HOST, GPU, DOCKERD, LISTENERS,
     disk_probe("/srv"), fabric_probe("eth0", ["10.0.0.2"], 9000), packages_probe(["rsync"], "/r"),
     state_probe(Cluster("lab", HEAD), HEAD), key_probe("/k"), access_probe("sparkctl:lab"),

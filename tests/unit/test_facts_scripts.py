@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ CLUSTER = Cluster("lab", Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia"))
 ROOT = pytest.mark.skipif(os.getuid() != 0, reason="mounting needs root")
 
 
-def ask(*probes: Probe[object], prefix: tuple[str, ...] = ()) -> Facts:
+def ask(*probes: Probe[Any], prefix: tuple[str, ...] = ()) -> Facts:
     """Put probes as a session does."""
     script = frame(probes, "@mark")
     told = subprocess.run([*prefix, "bash", "-s"], input=script, capture_output=True, text=True, timeout=60)

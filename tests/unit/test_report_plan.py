@@ -1,6 +1,7 @@
 """The plan as people and programs see it."""
 
 import io
+from collections.abc import Sequence
 
 import pytest
 from cli_fakes import FakeStep, World, cluster_of, hosts_of
@@ -8,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparkctl.core.plan import Plan, gather, make_plan, make_undo
-from sparkctl.core.step import Layer
+from sparkctl.core.step import Layer, Step
+from sparkctl.facts.probe import Facts
 from sparkctl.report.data import plan_data
 from sparkctl.report.look import ASCII, UNICODE, Glyphs, Look
 from sparkctl.report.page import Line, Page
@@ -21,7 +23,7 @@ def text_of(lines: list[Line], width: int = 0) -> str:
     return out.getvalue()
 
 
-def facts_of(steps: list[FakeStep], nodes: int = 2):
+def facts_of(steps: Sequence[Step], nodes: int = 2) -> Facts:
     return gather(hosts_of(nodes), [want for step in steps for want in step.wants])
 
 

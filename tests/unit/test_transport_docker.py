@@ -7,6 +7,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import docker
 import pytest
@@ -53,7 +54,7 @@ def container(session: SshSession, busybox: str) -> Iterator[Container]:
 def test_version_information_and_lists(session: SshSession) -> None:
     local = docker.from_env()
     assert session.docker.version()["Version"] == local.version()["Version"]
-    assert session.docker.api._version == local.version()["ApiVersion"]
+    assert session.docker.api.api_version == local.version()["ApiVersion"]
     assert {i.id for i in session.docker.images.list()} == {i.id for i in local.images.list()}
     local.close()
 
@@ -84,13 +85,14 @@ def test_logs_are_read_and_followed(container: Container) -> None:
 
 
 def test_exec_gives_status_and_both_streams(container: Container) -> None:
-    result = container.exec_run(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], demux=True)
-    assert (result.exit_code, result.output) == (3, (b"out\n", b"err\n"))
+    rc, output = container.exec_run(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], demux=True)
+    assert (rc, tuple(output)) == (3, (b"out\n", b"err\n"))
 
 
 def test_exec_of_large_output_and_a_stream(container: Container) -> None:
     assert container.exec_run(["/bin/seq", "200000"]).output.count(b"\n") == 200_000
-    assert b"".join(container.exec_run(["/bin/seq", "1000"], stream=True).output).count(b"\n") == 1000
+    pieces = cast(Iterator[bytes], container.exec_run(["/bin/seq", "1000"], stream=True).output)
+    assert b"".join(pieces).count(b"\n") == 1000
 
 
 def test_many_execs_lose_no_first_bytes(container: Container) -> None:
@@ -130,7 +132,7 @@ def test_events_can_be_broken_off_from_another_thread(session: SshSession) -> No
 
 def test_streams_that_nobody_finished_harm_nobody(sshd: Sshd, container: Container) -> None:
     session = sshd.open()
-    mine = session.docker.containers.get(container.id)
+    mine = session.docker.containers.get(str(container.id))
     for _ in range(12):
         next(mine.logs(stream=True, follow=True))
         gc.collect()

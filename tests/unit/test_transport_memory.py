@@ -34,7 +34,8 @@ def test_the_latest_rule_that_fits_answers() -> None:
 
 
 def test_lines_are_told() -> None:
-    host, lines = MemoryHost(), []
+    host = MemoryHost()
+    lines: list[str] = []
     host.reply(["x"], "a\nb\n")
     host.run(["x"], on_line=lines.append)
     assert lines == ["a", "b"]
