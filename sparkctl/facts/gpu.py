@@ -10,7 +10,7 @@ from sparkctl.facts.processes import CGROUPS_SCRIPT, container_ids
 _SCRIPT = """\
 command -v nvidia-smi >/dev/null || exit 0
 echo driver=installed
-ask() { timeout -k 1 5 nvidia-smi "--query-$1" --format=csv,noheader,nounits; }
+ask() { timeout -k 1 15 nvidia-smi "--query-$1" --format=csv,noheader,nounits; }
 { ask gpu=name,driver_version,uuid | sed 's/^/gpu=/' & }
 held=$(ask compute-apps=pid,process_name,used_memory); wait
 printf '%s\\n' "$held" | sed 's/^/app=/'
