@@ -9,6 +9,7 @@ LABEL_CLUSTER = "io.sparkctl.cluster"
 LABEL_SERVICE = "io.sparkctl.service"
 LABEL_SPEC = "io.sparkctl.spec"
 LABEL_ON = "io.sparkctl.on"
+LABEL_SECRETS = "io.sparkctl.secrets"
 LABEL_DETAIL = "io.sparkctl.detail"
 
 

@@ -1,7 +1,7 @@
 """What every engine gets to know and answers with."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -27,7 +27,7 @@ class ServeSpec:
     """One model to serve, with everything that an engine needs to know and no address of any node.
 
     `gpu_memory_utilization` is a fraction of the GPU's memory, `shm_bytes` the size of /dev/shm, `hf_cache` the
-    absolute folder of the model cache by node name.
+    absolute folder of the model cache by node name, `ray_token` the file of Ray's token by node name.
     """
 
     image: str
@@ -52,3 +52,4 @@ class ServeSpec:
     nccl_debug: str = "WARN"
     stop_seconds: int = 30
     drop_caches: bool = True
+    ray_token: Mapping[str, str] = field(default_factory=dict)

@@ -10,6 +10,12 @@ from sparkctl.engines.engine import Backend, ServeSpec
 from sparkctl.topology import Cluster, Node
 
 API_KEY = "api-key"
+RAY_TOKEN = "ray-token"  # noqa: S105 - the name of a file
+RAY_AUTH = (("RAY_AUTH_MODE", "token"), ("RAY_AUTH_TOKEN_PATH", f"/run/secrets/{RAY_TOKEN}"))
+"""Ray listens on all addresses of a node, whatever --node-ip-address says: without the token it answers nobody.
+
+Ray has this since 2.52 (docs.ray.io, Ray token authentication); an older one ignores it and is open to the network.
+"""
 CACHE_IN_CONTAINER = "/root/.cache/huggingface"
 SHARED_TMP = "/tmp"
 RAY_STOP_SECONDS = 5
@@ -47,9 +53,9 @@ def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service
         name="vllm",
         command=("sparkctl", *_serve(spec, cluster)),
         entrypoint=("/bin/bash", "-c", WITH_KEY),
-        env=(*_env(spec, cluster.head), ("RAY_ADDRESS", f"{cluster.head.data_ip}:{spec.ports.ray}")),
+        env=(*_ray_env(spec, cluster.head), ("RAY_ADDRESS", f"{cluster.head.data_ip}:{spec.ports.ray}")),
         mounts=(*_mounts(spec, cluster.head), _tmp_volume(cluster)),
-        secrets=(Secret(API_KEY, key_path),),
+        secrets=(Secret(API_KEY, key_path), *_ray_token(spec, cluster.head)),
         ports=((cluster.api_ip, spec.ports.api),),
         joins="ray-head",
         drop_caches_on=tuple(node.name for node in cluster.nodes) if spec.drop_caches else (),
@@ -70,6 +76,8 @@ def _ray(spec: ServeSpec, cluster: Cluster, node: Node, head: Service | None = N
             *("--num-gpus=1", "--disable-usage-stats", f"--object-store-memory={spec.shm_bytes // 4}"),
         ),
         entrypoint=("ray",),
+        env=_ray_env(spec, node),
+        secrets=_ray_token(spec, node),
         stop_seconds=RAY_STOP_SECONDS,
         mounts=_mounts(spec, node) if head else (*_mounts(spec, node), _tmp_volume(cluster)),
         volumes=() if head else (_tmp_volume(cluster).source,),
@@ -88,6 +96,15 @@ def _dashboard(spec: ServeSpec) -> tuple[str, ...]:
     if spec.ports.dashboard is None:
         return ("--include-dashboard=false",)
     return ("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={spec.ports.dashboard}")
+
+
+def _ray_token(spec: ServeSpec, node: Node) -> tuple[Secret, ...]:
+    path = spec.ray_token.get(node.name)
+    return (Secret(RAY_TOKEN, path),) if path else ()
+
+
+def _ray_env(spec: ServeSpec, node: Node) -> tuple[tuple[str, str], ...]:
+    return (*_env(spec, node), *(RAY_AUTH if node.name in spec.ray_token else ()))
 
 
 def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Service:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from sparkctl.core.action import Action
-from sparkctl.core.service import LABEL_DETAIL, LABEL_ON, LABEL_SPEC, Service, spec_hash
+from sparkctl.core.service import LABEL_DETAIL, LABEL_ON, LABEL_SECRETS, LABEL_SPEC, Service, spec_hash
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.docker import CONTAINERS, ContainerFact, ImageFact, image_probe
 from sparkctl.facts.probe import Facts, Want
+from sparkctl.facts.secret import secret_probe
 from sparkctl.runtimes.containers import Create, Remove, container_name, is_ours, short_json
 from sparkctl.topology import Cluster
 
@@ -41,7 +42,8 @@ class ContainerStep:
     def wants(self) -> tuple[Want, ...]:
         nodes = dict.fromkeys(service.node for service in (*self.services, *self.below, *self.above))
         image = Want(self.cluster.head.name, image_probe(self.services[0].image))
-        return (image, *(Want(node, CONTAINERS) for node in nodes))
+        secrets = (Want(service.node, secret_probe(s.path)) for service in self.services for s in service.secrets)
+        return (image, *(Want(node, CONTAINERS) for node in nodes), *secrets)
 
     def check(self, facts: Facts) -> Finding:
         image = facts.get(self.cluster.head.name, image_probe(self.services[0].image))
@@ -94,6 +96,8 @@ class ContainerStep:
             return _changed(name, found, service, image) or [f"{name}: what it stands on has changed"]
         if found.labels.get(LABEL_ON, "") != self._on(service, facts):
             return [f"{name}: what it stands on was started anew"]
+        if found.labels.get(LABEL_SECRETS, "") != self._secrets(service, facts):
+            return [f"{name}: a secret that it uses was delivered anew"]
         return []
 
     def _hash(self, service: Service, image: ImageFact) -> str:
@@ -105,6 +109,11 @@ class ContainerStep:
         names = set(service.stands_on)
         under = [self._find(s, facts) for s in self.below if (s.name, s.node) in names]
         return spec_hash([found.life if found else "" for found in under]) if under else ""
+
+    def _secrets(self, service: Service, facts: Facts) -> str:
+        """The lives of the secret files: a container goes on to see the file that it was started with."""
+        found = [facts.get(service.node, secret_probe(secret.path)) for secret in service.secrets]
+        return spec_hash([fact.life if fact else "" for fact in found]) if found else ""
 
     def _removals(self, services: tuple[Service, ...], facts: Facts) -> tuple[Action, ...]:
         return tuple(
@@ -122,6 +131,7 @@ class ContainerStep:
                 (
                     (LABEL_SPEC, self._hash(service, image)),
                     (LABEL_ON, self._on(service, facts)),
+                    (LABEL_SECRETS, self._secrets(service, facts)),
                     (LABEL_DETAIL, short_json(service)),
                 ),
             )

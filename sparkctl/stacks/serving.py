@@ -19,7 +19,7 @@ from sparkctl.steps.image_actions import Login
 from sparkctl.steps.leftovers import LeftoversStep
 from sparkctl.steps.model import ModelSource, ModelStep
 from sparkctl.steps.ray import JoinStep
-from sparkctl.steps.secret import SecretStep, secret_path
+from sparkctl.steps.secret import SecretStep, SharedSecretStep, secret_path
 from sparkctl.steps.serving import ServingStep
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ def serve_spec(config: "Config", backend: Backend) -> ServeSpec:
         env=tuple(engine.env.items()),
         stop_seconds=int(config.profile.timeouts.drain_s),
         drop_caches=config.profile.host.drop_caches,
+        ray_token={node.name: secret_path(cluster, node, vllm.RAY_TOKEN) for node in cluster.nodes},
     )
 
 
@@ -140,9 +141,14 @@ def _backends(config: "Config") -> tuple[Backend, ...]:
 
 def _secrets(config: "Config") -> Iterable[Step]:
     head, settings = config.cluster.head, config.settings
-    yield SecretStep(config.cluster, head, vllm.API_KEY, settings.vllm_api_key.get_secret_value())
-    if token := settings.hf_token.get_secret_value():
-        yield SecretStep(config.cluster, head, HF_TOKEN, token)
+    token = settings.hf_token.get_secret_value()
+    yield SecretStep(config.cluster, head, vllm.API_KEY, settings.vllm_api_key.get_secret_value(), serves=True)
+    yield SecretStep(config.cluster, head, HF_TOKEN, token, wanted=bool(token))
+    ray = Backend.RAY in _backends(config)
+    yield SecretStep(config.cluster, head, vllm.RAY_TOKEN, wanted=ray)
+    for worker in config.cluster.workers:
+        shared = SharedSecretStep(config.cluster, worker, vllm.RAY_TOKEN)
+        yield shared if ray else SecretStep(config.cluster, worker, vllm.RAY_TOKEN, wanted=False)
 
 
 def _image(config: "Config") -> Iterable[Step]:
@@ -229,8 +235,7 @@ def _rooted(config: "Config", service: Service) -> Service:
         needs.append(step_id("nfs-mount", node))
     if service.name.startswith("vllm"):
         needs += _loaded(config)
-    if service.secrets:
-        needs.append(step_id(f"secret-{vllm.API_KEY}", node))
+    needs += [step_id(f"secret-{secret.name}", node) for secret in service.secrets]
     if service.joins:
         needs.append(step_id("ray-join", node))
     return replace(service, needs=tuple(needs))

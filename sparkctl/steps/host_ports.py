@@ -57,7 +57,7 @@ class PortsStep:
         foreign = [one for one in listeners if one.container not in ours]
         taken = [(wish, one) for wish in self.wishes for one in foreign if one.clashes(wish.address, wish.port)]
         if not taken:
-            return Ok(", ".join(str(wish.port) for wish in self.wishes))
+            return Ok(", ".join(dict.fromkeys(str(wish.port) for wish in self.wishes)))
         return Blocked(
             "; ".join(dict.fromkeys(_clash(wish, one, names) for wish, one in taken)),
             "stop it ("

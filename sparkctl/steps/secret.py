@@ -3,19 +3,12 @@
 import hashlib
 from dataclasses import dataclass, field
 
-from sparkctl.core.action import Action
+from sparkctl.core.action import Action, Context
 from sparkctl.core.actions import Run, Script, WriteFile
-from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, step_id
-from sparkctl.facts.probe import Answer, Facts, Probe, Want
+from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending, step_id
+from sparkctl.facts.probe import Facts, Probe, Want
+from sparkctl.facts.secret import SecretFact, secret_probe
 from sparkctl.topology import Cluster, Node
-
-
-@dataclass(frozen=True)
-class SecretFact:
-    """A secret file as far as it may be known: its mode and a hash of its content."""
-
-    mode: str
-    sha256: str
 
 
 def secret_path(cluster: Cluster, node: Node, name: str) -> str:
@@ -25,12 +18,18 @@ def secret_path(cluster: Cluster, node: Node, name: str) -> str:
 
 @dataclass(frozen=True)
 class SecretStep:
-    """One secret. An empty `value` means: made on the node itself, 32 random bytes, and left alone ever after."""
+    """One secret. An empty `value` means: made on the node itself, 32 random bytes, and left alone ever after.
+
+    `serves` is true where what uses it must be started anew with another value. What is not `wanted` here, such as
+    the token of another admin, stays until it is undone.
+    """
 
     cluster: Cluster
     on: Node
     secret: str
     value: str = field(default="", repr=False)
+    serves: bool = False
+    wanted: bool = True
     layer: Layer = Layer.HOST
 
     @property
@@ -51,17 +50,14 @@ class SecretStep:
 
     def check(self, facts: Facts) -> Finding:
         fact = facts.get(self.node, self._probe)
+        if not self.wanted:
+            return Ok("not used")
         deliver = (_deliver(self._path, self.value),)
         if fact is None:
             return Absent(deliver)
         if self.value and fact.sha256 != hashlib.sha256(self.value.encode()).hexdigest():
-            return Drifted((f"{self.secret} has another value",), deliver)
-        if fact.mode != "600":
-            return Drifted(
-                (f"{self._path} has mode {fact.mode}",),
-                (Run(f"set mode 0600 on {self._path}", ("chmod", "600", self._path)),),
-            )
-        return Ok()
+            return Drifted((f"{self.secret} has another value",), deliver, disrupts=self.serves)
+        return _closed(self._path, fact)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return (_remove(self._path),) if facts.get(self.node, self._probe) else ()
@@ -72,8 +68,85 @@ class SecretStep:
 
     @property
     def _probe(self) -> Probe[SecretFact | None]:
-        script = f"stat -c %a '{self._path}' && sha256sum < '{self._path}'"
-        return Probe(f"secret:{self.secret}", script, _secret)
+        return secret_probe(self._path)
+
+
+@dataclass(frozen=True)
+class SharedSecretStep:
+    """The head's secret, the same on a worker."""
+
+    cluster: Cluster
+    worker: Node
+    secret: str
+    layer: Layer = Layer.HOST
+
+    @property
+    def name(self) -> str:
+        return f"secret-{self.secret}"
+
+    @property
+    def node(self) -> str:
+        return self.worker.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return (step_id("state", self.node), step_id(self.name, self.cluster.head.name))
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (
+            Want(self.cluster.head.name, self._probe(self.cluster.head)),
+            Want(self.node, self._probe(self.worker)),
+        )
+
+    def check(self, facts: Facts) -> Finding:
+        there = facts.get(self.cluster.head.name, self._probe(self.cluster.head))
+        here = facts.get(self.node, self._probe(self.worker))
+        if there is None:
+            return Pending(step_id(self.name, self.cluster.head.name))
+        share = (ShareSecret(self.cluster, self.worker, self.secret),)
+        if here is None:
+            return Absent(share)
+        if here.sha256 != there.sha256:
+            return Drifted((f"{self.secret} is not that of {self.cluster.head.name}",), share, disrupts=True)
+        return _closed(secret_path(self.cluster, self.worker, self.secret), here)
+
+    def undo(self, facts: Facts) -> tuple[Action, ...]:
+        here = facts.get(self.node, self._probe(self.worker))
+        return (_remove(secret_path(self.cluster, self.worker, self.secret)),) if here else ()
+
+    def _probe(self, node: Node) -> Probe[SecretFact | None]:
+        return secret_probe(secret_path(self.cluster, node, self.secret))
+
+
+@dataclass(frozen=True)
+class ShareSecret:
+    """Read a secret on the head and deliver it to a worker; it passes through memory here, and nothing else."""
+
+    cluster: Cluster
+    worker: Node
+    secret: str
+
+    @property
+    def summary(self) -> str:
+        return f"bring the secret {self.secret} from {self.cluster.head.name} to {self.worker.name}"
+
+    @property
+    def detail(self) -> str:
+        return f"write {secret_path(self.cluster, self.worker, self.secret)} (mode 0600)"
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        head = context.peers[self.cluster.head.name]
+        value = head.run(("cat", secret_path(self.cluster, self.cluster.head, self.secret))).stdout
+        context.session.write(secret_path(self.cluster, self.worker, self.secret), value.encode(), mode=0o600)
+
+
+def _closed(path: str, fact: SecretFact) -> Finding:
+    """Whether nobody else may read it."""
+    if fact.mode == "600":
+        return Ok()
+    return Drifted((f"{path} has mode {fact.mode}",), (Run(f"set mode 0600 on {path}", ("chmod", "600", path)),))
 
 
 def _deliver(path: str, value: str) -> Action:
@@ -92,8 +165,3 @@ def _remove(path: str) -> Action:
     """Remove the secret, and the folder of secrets when it was the last."""
     folder, name = path.rsplit("/", 1)
     return Script(f"remove the secret {name}", f"rm -f '{path}'; rmdir --ignore-fail-on-non-empty '{folder}'")
-
-
-def _secret(answer: Answer) -> SecretFact | None:
-    words = answer.stdout.split()
-    return SecretFact(words[0], words[1]) if answer.rc == 0 and len(words) >= 2 else None
