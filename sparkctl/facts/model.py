@@ -49,6 +49,12 @@ def model_probe(cluster: Cluster, node: Node, hf_cache: str, model: str, revisio
     return Probe(f"model:{model}@{revision}", script, _model)
 
 
+def begun_probe(cluster: Cluster, node: Node, model: str, revision: str) -> Probe[bool]:
+    """Whether a download into a folder that was not there before has begun, and not come to its end."""
+    marker = marker_file(cluster, node, model, revision)
+    return Probe(f"model-begun:{model}@{revision}", f"test -e '{marker}.begun'", lambda answer: answer.rc == 0)
+
+
 def _model(answer: Answer) -> ModelFact | None:
     first, _, rest = answer.stdout.lstrip().partition("\n")
     try:

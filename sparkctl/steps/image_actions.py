@@ -87,8 +87,9 @@ class Carry:
                 context.report(Progress(self.summary, int(count[1]), max(self.size, int(count[1])), "B"))
 
         head = context.peers[self.cluster.head.name]
-        head.script(self._script(), timeout=None, on_line=on_line)
+        # First: a run that dies while the image comes in must not leave one that nobody owns.
         remember(context.session, brought_file(self.cluster, self.worker), self.image_id)
+        head.script(self._script(), timeout=None, on_line=on_line)
 
     def _script(self) -> str:
         """`dd` counts the bytes; its lines come back as the command's output."""

@@ -8,7 +8,7 @@ from sparkctl.core.actions import Script
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.data import template
 from sparkctl.errors import CommandFailed
-from sparkctl.facts.model import ModelFact, folder_name, marker_file, model_probe
+from sparkctl.facts.model import ModelFact, begun_probe, folder_name, marker_file, model_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.steps.host_state import tidy
 from sparkctl.topology import Cluster
@@ -47,7 +47,7 @@ class ModelStep:
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        return (Want(self.node, self._probe),)
+        return (Want(self.node, self._probe), Want(self.node, self._begun))
 
     def check(self, facts: Facts) -> Finding:
         download = Download(self.cluster, self.source, self.token_path)
@@ -59,13 +59,18 @@ class ModelStep:
         return Ok(f"{fact.commit[:12]}, {fact.size / 2**30:.1f} GiB")
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
-        fact = facts.get(self.node, self._probe)
-        return (_remove(self.cluster, self.source, ours=fact.ours),) if fact else ()
+        fact, begun = facts.get(self.node, self._probe), facts.get(self.node, self._begun)
+        ours = fact.ours if fact else begun
+        return (_remove(self.cluster, self.source, ours=ours),) if fact or begun else ()
 
     @property
     def _probe(self) -> Probe[ModelFact | None]:
         s = self.source
         return model_probe(self.cluster, self.cluster.head, s.hf_cache, s.model, s.revision)
+
+    @property
+    def _begun(self) -> Probe[bool]:
+        return begun_probe(self.cluster, self.cluster.head, self.source.model, self.source.revision)
 
 
 @dataclass(frozen=True)
@@ -136,5 +141,5 @@ def _remove(cluster: Cluster, source: ModelSource, *, ours: bool) -> Action:
     marker = marker_file(cluster, cluster.head, source.model, source.revision)
     files = f"rm -rf '{source.hf_cache}/hub/{folder_name(source.model)}' && " if ours else ""
     what = "remove" if ours else "forget, and keep, for it was there before,"
-    text = f"{files}rm -f '{marker}'\n{tidy(cluster.state_dir(cluster.head))}"
+    text = f"{files}rm -f '{marker}' '{marker}.begun'\n{tidy(cluster.state_dir(cluster.head))}"
     return Script(f"{what} the model {source.model}", text, timeout=600)
