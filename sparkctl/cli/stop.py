@@ -34,7 +34,10 @@ def take_away(options: Options, verb: str, layers: Sequence[str], *, yes: bool, 
     screen = options.screen(verb)
     config = load_config(options)
     name, todo = config.cluster.name, steps(config)
-    with reach_all(config, options, verb) as sessions, held(sessions[config.cluster.head.name], name, verb) as lock:
+    with (
+        reach_all(config, options, verb) as sessions,
+        held(sessions[config.cluster.head.name], name, verb, forget=verb == "down") as lock,
+    ):
         items = make_undo(todo, gather(sessions, wants_of(todo)), frozenset(map(Layer, layers)))
         show_undo(screen, name, items)
         if not items:

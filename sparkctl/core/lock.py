@@ -11,10 +11,10 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import quote
 
-from sparkctl.errors import LockedError
+from sparkctl.errors import LockedError, UnreachableError
 from sparkctl.transport.session import Hold, HoldingSession
 from sparkctl.transport.wrapper import SILENCE_SECONDS
 
@@ -73,6 +73,11 @@ class Lock:
             if line:
                 raise _locked(self._cluster, line)
 
+    def forget(self) -> None:
+        """Remove the file, as far as we may, while the lock is held: whoever comes next makes a new one."""
+        with suppress(UnreachableError):
+            self._session.run(("rm", "-f", "--", _path(self._cluster)), check=False)
+
     def release(self) -> None:
         """Let others in."""
         self._hold.release()
@@ -87,21 +92,27 @@ class Lock:
 
 
 @contextmanager
-def held(session: HoldingSession, cluster: str, verb: str) -> Iterator[Lock]:
+def held(session: HoldingSession, cluster: str, verb: str, *, forget: bool = False) -> Iterator[Lock]:
     """Keep every other run away from a cluster; `session` is the head's, `verb` what other runs are told.
 
+    With `forget` no file is left on the head, where a run leaves who ran last.
     Raises LockedError naming the holder, CommandFailed, ConnectionLost.
     """
     lock = Lock(session, cluster, verb)
     try:
         yield lock
     finally:
+        if forget:
+            lock.forget()
         lock.release()
 
 
 def _script(cluster: str, who: str) -> str:
-    path = f"{FOLDER}/sparkctl-{quote(cluster, safe='')}.lock"
-    return f"file={shlex.quote(path)} who={shlex.quote(who)}\n{_SCRIPT}"
+    return f"file={shlex.quote(_path(cluster))} who={shlex.quote(who)}\n{_SCRIPT}"
+
+
+def _path(cluster: str) -> str:
+    return f"{FOLDER}/sparkctl-{quote(cluster, safe='')}.lock"
 
 
 def _locked(cluster: str, line: str) -> LockedError:

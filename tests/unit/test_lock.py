@@ -61,6 +61,13 @@ def test_it_is_free_at_once_after_the_block(session: SshSession, rival: SshSessi
             pass
 
 
+def test_down_leaves_no_file(session: SshSession, rival: SshSession, cluster: str) -> None:
+    with held(session, cluster, "down", forget=True):
+        assert not is_free(rival, cluster)
+    assert not lock_file(cluster).exists()
+    assert is_free(rival, cluster)
+
+
 def test_another_cluster_is_another_lock(session: SshSession, rival: SshSession, cluster: str) -> None:
     with held(session, cluster, "up"):
         assert is_free(rival, f"{cluster}x")
