@@ -72,6 +72,15 @@ class Options:
 
         return Screen(verb, self.json, self.quiet, self.verbose, self.no_color)
 
+    @property
+    def again(self) -> str:
+        """What a hint must add to a command, so that it means the same profile; nothing where that is the default."""
+        import shlex
+        from os import environ
+
+        usual = environ.get("SPARKCTL_PROFILE") or "stacked"
+        return "" if self.profile == usual else f" --profile {shlex.quote(self.profile)}"
+
 
 def new_app(**options: Any) -> typer.Typer:
     """A typer application with the manners of this house: plain help, errors left to the one boundary."""

@@ -52,14 +52,14 @@ def up(
         if made.blocked:
             return screen.fail(blocked_error(made))
         if made.clean:
-            return finish(screen, config, "no changes", until)
+            return finish(screen, config, "no changes", until, options.again)
         confirm_replacing(screen, made, yes=yes)
         outcome, events = perform(screen, name, lambda emit, stop: execute(made, sessions, emit, stop, lock.keep))
         screen.put(transport=traffic(sessions))
     show_timings(screen, events, wanted=timings)
     if errors := errors_of(outcome, "up"):
         return screen.fail(*errors)
-    return finish(screen, config, "done" if outcome.changed else "no changes", until)
+    return finish(screen, config, "done" if outcome.changed else "no changes", until, options.again)
 
 
 def blocked_error(made: "Plan") -> "SparkctlError":
@@ -69,11 +69,12 @@ def blocked_error(made: "Plan") -> "SparkctlError":
 
     findings = [(item.id, item.finding) for item in made.blocked if isinstance(item.finding, Blocked)]
     lines = [f"{key}: {line}" for key, finding in findings for line in finding.problem.splitlines()]
+    fixes = dict.fromkeys(finding.fix for _, finding in findings)
     return BlockedError(
         "the plan is blocked; nothing was changed",
         where=", ".join(key for key, _ in findings),
         output="\n".join(lines),
-        fix="\n".join((*(f.fix for _, f in findings), "then run again: sparkctl up")),
+        fix="\n".join((*fixes, "then run again: sparkctl up")),
     )
 
 
@@ -100,8 +101,11 @@ def show_timings(screen: "Screen", events: "Sequence[Event]", *, wanted: bool) -
         screen.show(timings.show_timings(events))
 
 
-def finish(screen: "Screen", config: "Config", result: str, until: str) -> int:
-    """Say how it ended and what to try next; where the model answers, unless the run stopped below it."""
+def finish(screen: "Screen", config: "Config", result: str, until: str, again: str) -> int:
+    """Say how it ended and what to try next; where the model answers, unless the run stopped below it.
+
+    `again` are the options that name the same deployment.
+    """
     from sparkctl.stacks.serving import endpoint
 
     place = endpoint(config)
@@ -110,6 +114,6 @@ def finish(screen: "Screen", config: "Config", result: str, until: str) -> int:
     if until in ("", "workload"):
         screen.put(endpoint=place.url, model=place.model)
         screen.tell(f"{place.model} answers at {place.url}")
-        screen.tell("next: sparkctl test")
+        screen.tell(f"next: sparkctl test{again}")
     screen.finish()
     return 0

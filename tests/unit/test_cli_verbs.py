@@ -7,6 +7,7 @@ import pytest
 from cli_fakes import Cli, FakeEngine, FakeLog, FakeStep, containers, small_world, with_logs
 
 from sparkctl.__main__ import main
+from sparkctl.cli.common import Options
 from sparkctl.errors import StepFailed
 from sparkctl.transport.memory import MemoryHost
 
@@ -61,6 +62,15 @@ def test_up_makes_everything_once(cli: Cli) -> None:
     assert "no changes\n" in cli.out
     assert len(cli.world.did) == 3
     assert all(hold.released for hold in cli.hosts["spark-1"].holds)
+
+
+def test_a_hint_means_the_same_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARKCTL_PROFILE", raising=False)
+    assert Options().again == ""
+    assert Options(profile="./my own.yaml").again == " --profile './my own.yaml'"
+    monkeypatch.setenv("SPARKCTL_PROFILE", "lab")
+    assert Options(profile="lab").again == ""
+    assert Options(profile="stacked").again == " --profile stacked"
 
 
 def test_up_until_a_layer(cli: Cli) -> None:
