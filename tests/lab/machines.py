@@ -155,6 +155,15 @@ class TestLab:
             self._in_depot("rm /srv/hub/throttle")
 
     @contextmanager
+    def opening_token(self, token: str) -> Iterator[None]:
+        """Let one more token open the gated model."""
+        self._in_depot(f"echo {token} >> /srv/hub/tokens")
+        try:
+            yield
+        finally:
+            self._in_depot(f"sed -i /^{token}$/d /srv/hub/tokens")
+
+    @contextmanager
     def depot_stopped(self) -> Iterator[None]:
         """Take registry and hub away."""
         self.depot.stop(timeout=1)
