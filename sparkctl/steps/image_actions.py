@@ -7,6 +7,7 @@ from typing import Any
 
 from sparkctl.core.action import Context, Progress
 from sparkctl.core.actions import Script
+from sparkctl.core.service import LABEL_CLUSTER
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.image import brought_file, looks_file
 from sparkctl.runtimes.containers import docker_errors
@@ -89,7 +90,21 @@ class Carry:
         head = context.peers[self.cluster.head.name]
         # First: a run that dies while the image comes in must not leave one that nobody owns.
         remember(context.session, brought_file(self.cluster, self.worker), self.image_id)
-        head.script(self._script(), timeout=None, on_line=on_line)
+        try:
+            head.script(self._script(), timeout=None, on_line=on_line)
+        except CommandFailed as error:
+            context.session.run(("true",), timeout=30)  # a worker that is gone is an error of its own, and tried again
+            raise self._failure(error) from error
+
+    def _failure(self, error: CommandFailed) -> CommandFailed:
+        full = re.search("no space left", error.output, re.IGNORECASE)
+        fix = f"free space under Docker's data folder on {self.worker.name}: docker system df"
+        return CommandFailed(
+            f"could not {self.summary}",
+            where=self.worker.name,
+            fix=fix if full else "check the fabric: sparkctl doctor; then run again: sparkctl up",
+            output=error.output or error.what,
+        )
 
     def _script(self) -> str:
         """`dd` counts the bytes; its lines come back as the command's output."""
@@ -104,11 +119,13 @@ class Carry:
 def look(cluster: Cluster, reference: str, image_id: str) -> Script:
     """Start the image once, without network or GPU, and note the versions of what it holds."""
     ray = "command -v ray >/dev/null && ray --version 2>/dev/null | tail -n 1"
+    options = f"--rm --init --network none --label {LABEL_CLUSTER}={cluster.name} --entrypoint bash"
     ask = f'printf "%s\\t%s\\n" "$({ray})" "$(vllm --version 2>/dev/null | tail -n 1)"'
     return Script(
         f"look into {reference} for vLLM and Ray",
         "set -euo pipefail\n"
-        f"found=$(docker run --rm --network none --entrypoint bash {image_id} -c '{ask}')\n"
+        # With an init that passes TERM on, it ends with the connection.
+        f"found=$(docker run {options} {image_id} -c '{ask}')\n"
         f'printf "%s\\t%s\\n" {image_id} "$found" >> {looks_file(cluster)}\n',
         timeout=300,
     )

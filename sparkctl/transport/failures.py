@@ -39,8 +39,8 @@ def shorten(argv: Sequence[str]) -> str:
 
 
 def shorten_script(text: str) -> str:
-    """A script by its first line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """A script by its first line that does something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith(("set -", "exec "))]
     return _clip(f"script `{lines[0] if lines else ''}`" + " …" * (len(lines) > 1))
 
 
