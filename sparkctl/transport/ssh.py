@@ -262,7 +262,6 @@ def open_all(
     accept_new: bool = False,
     ask: Ask | None = None,
     unlock: Unlock | None = None,
-    connect_timeout: float = 10,
 ) -> dict[str, SshSession]:
     """Connect to every node at once; sessions by node name, in rank order.
 
@@ -271,14 +270,7 @@ def open_all(
 
     def open_one(node: Node) -> SshSession | SparkctlError:
         try:
-            return SshSession(
-                node,
-                known_hosts=known_hosts,
-                accept_new=accept_new,
-                ask=ask,
-                unlock=unlock,
-                connect_timeout=connect_timeout,
-            )
+            return SshSession(node, known_hosts=known_hosts, accept_new=accept_new, ask=ask, unlock=unlock)
         except SparkctlError as error:
             return error
 
