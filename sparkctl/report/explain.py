@@ -20,6 +20,8 @@ WHY: Mapping[str, str] = {
     "ssh-key": "The head carries image and model to the workers over the fabric with a key of its own.",
     "ssh-trust": "The worker lets the head in by that key, from the head's fabric address only.",
     "secret-api-key": "Clients of the model must show this key; without it the API would be open to the network.",
+    "secret-ray-token": "Ray listens on every address of a node and runs what it is told: it answers holders of this"
+    " token alone, from Ray 2.52 on.",
     "secret-hf-token": "Gated models are downloaded with it.",
     "cache": "Docker would make a missing folder as root, and the download could not write there.",
     "nfs-export": "The head lends its model cache to the workers' fabric addresses.",
@@ -29,6 +31,7 @@ WHY: Mapping[str, str] = {
     "image-check": "Newer images come without Ray; found out before anything is started.",
     "model": "The files of one pinned revision, whole.",
     "copy": "The worker's copy is the head's, byte for byte.",
+    "leftovers": "Containers of the other backend, or of an earlier profile, would hold memory, GPU and ports.",
     "ray-head": "The head of the Ray cluster.",
     "ray-worker": "A worker of the Ray cluster.",
     "ray-join": "Ray starts without a worker and says nothing; vLLM then waits for a GPU that never comes.",
