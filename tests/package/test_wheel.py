@@ -2,9 +2,9 @@
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
-import tarfile
 import venv
 import zipfile
 from dataclasses import replace
@@ -25,8 +25,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Source archive first, wheel from what that holds: neither may lack a file."""
     out = tmp_path_factory.mktemp("dist")
     build(ROOT, "sdist", out)
-    with tarfile.open(next(out.glob("*.tar.gz"))) as archive:
-        archive.extractall(out, filter="data")
+    shutil.unpack_archive(next(out.glob("*.tar.gz")), out)
     (source,) = (path for path in out.iterdir() if path.is_dir())
     build(source, "wheel", out)
     return next(out.glob("*.whl"))
