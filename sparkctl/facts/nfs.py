@@ -18,7 +18,7 @@ _MOUNT_SCRIPT = """\
 answers() {{
   stat -f "$1/." >/dev/null 2>&1 &
   pid=$!
-  for pause in 0.02 0.05 0.1 0.2 0.4 0.8 1.4; do
+  for pause in 0.02 0.05 0.1 0.2 0.4 0.8 1.5 2 3; do
     sleep $pause
     kill -0 $pid 2>/dev/null || {{ wait $pid; return; }}
   done
@@ -68,7 +68,7 @@ class MountFact:
     """A mount point of a worker.
 
     `source` and `kind` are those of the topmost real mount, empty where nothing is mounted; `answers` is False when
-    it did not react within three seconds. `held_files` and `held_bytes` are what lies in the folder while nothing is
+    it did not react within eight seconds. `held_files` and `held_bytes` are what lies in the folder while nothing is
     mounted on it. `fstab` are the lines about the folder or with our mark.
     """
 
@@ -92,7 +92,7 @@ def export_probe(own_file: str) -> Probe[ExportsFact]:
 
 
 def mount_probe(folder: str, cluster: str) -> Probe[MountFact]:
-    """Ask a worker what is mounted on `folder`; a mount that hangs costs three seconds, not the run."""
+    """Ask a worker what is mounted on `folder`; a mount that hangs costs eight seconds, not the run."""
     script = _MOUNT_SCRIPT.format(folder=shlex.quote(folder), cluster=cluster)
     return Probe("nfs-mount", script, _mount)
 

@@ -67,7 +67,7 @@ def login_probe(worker: str, known_hosts: str, command: Iterable[str]) -> Probe[
     script = f"""\
 [ -e {known} ] || exit 3
 sed 's/^/known=/' {known}
-if refusal=$(timeout 10 {shlex.join(command)} true 2>&1); then echo login=works; else
+if refusal=$(timeout 20 {shlex.join(command)} true 2>&1); then echo login=works; else
   printf 'login=%s\\n' "$(printf '%s' "$refusal" | tail -n 1)"
 fi
 """

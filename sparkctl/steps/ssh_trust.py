@@ -28,7 +28,7 @@ def ssh_options(cluster: Cluster, worker: Node) -> tuple[str, ...]:
         f"UserKnownHostsFile={known_hosts_path(cluster)}",
         "GlobalKnownHostsFile=none",
         "UpdateHostKeys=no",
-        "ConnectTimeout=5",
+        "ConnectTimeout=10",
         "ServerAliveInterval=10",
         "ServerAliveCountMax=2",
     )
