@@ -1,0 +1,43 @@
+"""A tiny engine image for the lab's registry: it looks like vLLM from outside, and fails as it is told."""
+
+import shlex
+
+from faults import CLUSTER, NORAY, STUB
+from machines import Machine
+
+VLLM = """#!/usr/bin/python3
+import os, sys, time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+if sys.argv[1] == "--version":
+    sys.exit(print("0.32.0"))
+fault = os.environ.get("STUB_FAULT", "")
+if fault == "memory":
+    time.sleep(1)
+    sys.exit("ValueError: Free memory on device cuda:0 is less than desired GPU memory utilization (0.8, 97.4 GiB).")
+flags = dict(zip(sys.argv, sys.argv[1:]))
+class Api(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(500 if fault == "completions" else 200)
+        self.end_headers()
+        good = b'data: {"choices": [{"text": "a"}]}\\n\\ndata: [DONE]\\n\\n'
+        self.wfile.write(b'{"error": {"message": "InvalidCxxCompiler: no g++"}}' if fault else good)
+    def log_message(self, *words):
+        print("stub:", self.command, self.path, flush=True)
+print("Starting vLLM API server", flush=True)
+ThreadingHTTPServer((flags["--host"], int(flags["--port"])), Api).serve_forever()
+"""
+
+
+def publish(machine: Machine) -> None:
+    """Make the image on a node and push it to the lab's registry; the node keeps nothing of it."""
+    name = f"{CLUSTER}-stub-maker"
+    make = f"cat >/usr/local/bin/vllm; chmod 755 /usr/local/bin/vllm; ln -sf /bin/true /usr/local/bin/ray-{CLUSTER}"
+    script = (
+        f"docker run -i --name {name} {NORAY} bash -c {shlex.quote(make)} >/dev/null; docker commit -q {name} {STUB}; "
+        f"docker rm {name}; docker push -q {STUB}; docker rmi {STUB} {NORAY}"
+    )
+    machine.ssh(f"set -e; {script}", stdin=VLLM)
