@@ -60,7 +60,11 @@ def show_dry_run(options: Options, until: str) -> "Plan":
 
 
 def within(steps: "Sequence[Step]", until: str) -> "list[Step]":
-    """The steps up to and with a layer. Raises ConfigError for a layer that there is not."""
+    """The steps up to and with a layer, and what these need of a later one: packages and cache outlive a mount.
+
+    Raises ConfigError for a layer that there is not.
+    """
+    from sparkctl.core.plan import id_of, ordered
     from sparkctl.core.step import Layer
     from sparkctl.errors import ConfigError, Problem
 
@@ -68,7 +72,11 @@ def within(steps: "Sequence[Step]", until: str) -> "list[Step]":
     if until and until not in layers:
         raise ConfigError((Problem("flag", "--until", repr(until), f"one of: {', '.join(layers)}"),))
     wanted = layers[: layers.index(Layer(until)) + 1] if until else layers
-    return [step for step in steps if step.layer in wanted]
+    kept: dict[str, Step] = {}
+    for step in reversed(ordered(steps)):
+        if step.layer in wanted or any(id_of(step) in user.needs for user in kept.values()):
+            kept[id_of(step)] = step
+    return [step for step in steps if id_of(step) in kept]
 
 
 def show_plan(screen: "Screen", config: "Config", made: "Plan") -> None:

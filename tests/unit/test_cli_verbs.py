@@ -8,6 +8,8 @@ from cli_fakes import Cli, FakeEngine, FakeLog, FakeStep, containers, small_worl
 
 from sparkctl.__main__ import main
 from sparkctl.cli.common import Options
+from sparkctl.cli.plan import within
+from sparkctl.core.step import Layer
 from sparkctl.errors import StepFailed
 from sparkctl.transport.memory import MemoryHost
 
@@ -79,6 +81,17 @@ def test_up_until_a_layer(cli: Cli) -> None:
     assert "answers at" not in cli.out
     assert cli("up", "--until", "roof") == 3
     assert "host, storage, image, model, workload" in cli.err
+
+
+def test_until_a_layer_takes_what_it_needs_of_a_later_one() -> None:
+    """Packages and the cache are of late layers, since they stay on `down`; a mount needs them all the same."""
+    world = small_world()
+    tools = FakeStep(world, "tools", "spark-1", Layer.IMAGE)
+    folder = FakeStep(world, "folder", "spark-1", Layer.MODEL, needs=(tools.key,))
+    mount = FakeStep(world, "mount", "spark-1", Layer.STORAGE, needs=(folder.key,))
+    model = FakeStep(world, "model", "spark-1", Layer.MODEL, needs=(mount.key,))
+    assert within([tools, folder, mount, model], "storage") == [tools, folder, mount]
+    assert within([tools, folder, mount, model], "host") == []
 
 
 def test_up_refuses_what_is_blocked(cli: Cli) -> None:
