@@ -167,6 +167,7 @@ class _Run:
 
     def _with_retries(self, key: str, step: Step, way: "_Apply | _Undo") -> bool:
         """Only a broken connection is tried again, and only after a new look at the node."""
+        gone: UnreachableError | None = None
         for wait in RECONNECT_WAITS:
             try:
                 return self._once(key, step, way)
@@ -174,15 +175,20 @@ class _Run:
                 context = self._context(key, step)
                 context.say(f"connection lost ({error.what}); trying again in {wait:.0f} s")
                 context.pause(wait)
-                self._reconnect(step)
+                gone = self._reconnect(step)
+        if gone:
+            raise gone
         return self._once(key, step, way)
 
-    def _reconnect(self, step: Step) -> None:
+    def _reconnect(self, step: Step) -> UnreachableError | None:
+        """Mend what is broken; why it cannot be, where a node stays away."""
+        gone = None
         for node in {step.node, *(want.node for want in step.wants)}:
             try:
                 self.sessions[node].revive()
-            except UnreachableError:
-                continue  # the next look says so, with the wait that is due
+            except UnreachableError as error:
+                gone = error
+        return gone
 
     def _once(self, key: str, step: Step, way: "_Apply | _Undo") -> bool:
         actions = way.actions(gather(self.sessions, step.wants))

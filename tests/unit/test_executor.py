@@ -201,7 +201,8 @@ def test_a_node_that_went_away_is_named(world: World) -> None:
         raise ConnectionLost("the connection broke")
 
     outcome = world.up(FakeStep(world, "one", work=die))
-    assert isinstance(outcome.failed, UnreachableError) and "a did not answer" in outcome.failed.what
+    assert type(outcome.failed) is UnreachableError and outcome.failed.what == "a did not answer"
+    assert outcome.failed.where == "one@a"
 
 
 def test_other_errors_are_not_tried_again(world: World) -> None:
