@@ -7,7 +7,6 @@ from typing import Any
 
 from sparkctl.core.action import Context, Progress
 from sparkctl.core.actions import Script
-from sparkctl.core.service import LABEL_CLUSTER
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.image import brought_file, looks_file
 from sparkctl.runtimes.containers import docker_errors
@@ -119,12 +118,15 @@ class Carry:
 def look(cluster: Cluster, reference: str, image_id: str) -> Script:
     """Start the image once, without network or GPU, and note the versions of what it holds."""
     ray = "command -v ray >/dev/null && ray --version 2>/dev/null | tail -n 1"
-    options = f"--rm --init --network none --label {LABEL_CLUSTER}={cluster.name} --entrypoint bash"
+    mark = f"io.sparkctl.look={cluster.name}"
+    options = f"--rm --init --network none --label {mark} --entrypoint bash"
     ask = f'printf "%s\\t%s\\n" "$({ray})" "$(vllm --version 2>/dev/null | tail -n 1)"'
     return Script(
         f"look into {reference} for vLLM and Ray",
         "set -euo pipefail\n"
-        # With an init that passes TERM on, it ends with the connection.
+        # With an init that passes TERM on it ends with the connection; one that never started is left to `clean`.
+        f"clean() {{ docker ps -aq --filter label={mark} | xargs -r docker rm -f >/dev/null; }}\n"
+        "trap clean EXIT\nclean\n"
         f"found=$(docker run {options} {image_id} -c '{ask}')\n"
         f'printf "%s\\t%s\\n" {image_id} "$found" >> {looks_file(cluster)}\n',
         timeout=300,

@@ -1,7 +1,5 @@
 """A tiny engine image for the lab's registry: it looks like vLLM from outside, and fails as it is told."""
 
-import shlex
-
 from faults import CLUSTER, NORAY, STUB
 from machines import Machine
 
@@ -35,9 +33,11 @@ ThreadingHTTPServer((flags["--host"], int(flags["--port"])), Api).serve_forever(
 def publish(machine: Machine) -> None:
     """Make the image on a node and push it to the lab's registry; the node keeps nothing of it."""
     name = f"{CLUSTER}-stub-maker"
-    make = f"cat >/usr/local/bin/vllm; chmod 755 /usr/local/bin/vllm; ln -sf /bin/true /usr/local/bin/ray-{CLUSTER}"
-    script = (
-        f"docker run -i --name {name} {NORAY} bash -c {shlex.quote(make)} >/dev/null; docker commit -q {name} {STUB}; "
-        f"docker rm {name}; docker push -q {STUB}; docker rmi {STUB} {NORAY}"
+    machine.ssh(
+        f"""set -e
+        trap 'docker rm -f {name}; docker rmi -f {STUB} {NORAY}' EXIT
+        docker run -i --name {name} {NORAY} bash -c 'cat >/usr/local/bin/vllm; chmod 755 /usr/local/bin/vllm'
+        docker commit {name} {STUB}
+        docker push -q {STUB}""",
+        stdin=VLLM,
     )
-    machine.ssh(f"set -e; {script}", stdin=VLLM)
