@@ -26,6 +26,9 @@ Look = Callable[[], Shown]
 
 PROMPT = "Say hello to two Sparks."
 TOKENS = 24
+DOORS = ("/v1/models", "/invocations")
+"""Ways to the model: OpenAI's, which vLLM guards, and SageMaker's, which it leaves open (`engines/api_guard.py`)."""
+REFUSED = (401, 404)
 
 
 @dataclass(frozen=True)
@@ -111,14 +114,22 @@ def _ray(config: "Config", sessions: Mapping[str, Session]) -> Shown:
 
 
 def _refuses(url: str) -> Shown:
-    """A client without the key must be turned away."""
+    """A client without the key must be turned away, at every door to the model."""
     try:
-        status = urllib.request.urlopen(f"{url}/models", timeout=10).status  # noqa: S310 - our own tunnel
-    except urllib.error.HTTPError as refusal:
-        status = refusal.code
+        seen = {path: _status(url.removesuffix("/v1") + path) for path in DOORS}
     except OSError as error:
         return False, f"the API does not answer: {error}", "sparkctl status"
-    return status == 401, f"without the key: {status}", "the API is open to everybody: sparkctl up"
+    open_doors = [f"{path} answers {status}" for path, status in seen.items() if status not in REFUSED]
+    shows = ", ".join(open_doors) or str(seen[DOORS[0]])
+    return not open_doors, f"without the key: {shows}", "the API is open to everybody: sparkctl up"
+
+
+def _status(url: str) -> int:
+    """The status of a plain GET, whatever it says. Raises OSError."""
+    try:
+        return int(urllib.request.urlopen(url, timeout=10).status)  # noqa: S310 - our own tunnel
+    except urllib.error.HTTPError as refusal:
+        return refusal.code
 
 
 def _token(url: str, api_key: str, target: Endpoint, prompt: str) -> Shown:

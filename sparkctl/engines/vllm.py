@@ -6,6 +6,7 @@ Environment and flags follow NVIDIA's stacked-Sparks playbook and what was missi
 import re
 
 from sparkctl.core.service import Gpus, Mount, Secret, Service
+from sparkctl.engines import api_guard
 from sparkctl.engines.engine import Backend, ServeSpec
 from sparkctl.topology import Cluster, Node
 
@@ -20,7 +21,12 @@ CACHE_IN_CONTAINER = "/root/.cache/huggingface"
 SHARED_TMP = "/tmp"
 RAY_STOP_SECONDS = 5
 """Ray holds nothing that wants draining; the API server before it is what drains."""
-WITH_KEY = 'export VLLM_API_KEY="$(cat /run/secrets/api-key)"; rm -f /dev/shm/psm_*; exec "$@"'
+WITH_KEY = f"""\
+{api_guard.INSTALL}\
+export VLLM_API_KEY="$(cat /run/secrets/api-key)"
+rm -f /dev/shm/psm_*
+exec "$@"
+"""
 """The key reaches the server through its environment, which neither argv nor `docker inspect` shows.
 
 A server that was killed leaves its message queues, 250 MB each, in the shared memory that the Ray head keeps.
@@ -51,7 +57,7 @@ def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service
         spec,
         cluster.head,
         name="vllm",
-        command=("sparkctl", *_serve(spec, cluster)),
+        command=("sparkctl", *_serve(spec, cluster), *api_guard.FLAGS),
         entrypoint=("/bin/bash", "-c", WITH_KEY),
         env=(*_ray_env(spec, cluster.head), ("RAY_ADDRESS", f"{cluster.head.data_ip}:{spec.ports.ray}")),
         mounts=(*_mounts(spec, cluster.head), _tmp_volume(cluster)),
@@ -112,12 +118,12 @@ def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Servic
     node, many = cluster.nodes[rank], len(cluster.nodes) > 1
     group = ("--nnodes", str(len(cluster.nodes)), "--node-rank", str(rank)) if many else ()
     master = ("--master-addr", cluster.head.data_ip, "--master-port", str(spec.ports.master)) if many else ()
-    headless = ("--headless",) if rank else ()
+    face = ("--headless",) if rank else api_guard.FLAGS
     return _base(
         spec,
         node,
         name=f"vllm-rank{rank}" if rank else "vllm",
-        command=("sparkctl", *_serve(spec, cluster), *group, *master, *headless),
+        command=("sparkctl", *_serve(spec, cluster), *group, *master, *face),
         entrypoint=("/bin/bash", "-c", 'exec "$@"' if rank else WITH_KEY),
         secrets=() if rank else (Secret(API_KEY, key_path),),
         drop_caches_on=(node.name,) if spec.drop_caches else (),
