@@ -85,7 +85,7 @@ def test_up_until_a_layer(cli: Cli) -> None:
 
 def test_until_a_layer_takes_what_it_needs_of_a_later_one() -> None:
     """Packages and the cache are of late layers, since they stay on `down`; a mount needs them all the same."""
-    world = small_world()
+    world, _ = small_world()
     tools = FakeStep(world, "tools", "spark-1", Layer.IMAGE)
     folder = FakeStep(world, "folder", "spark-1", Layer.MODEL, needs=(tools.key,))
     mount = FakeStep(world, "mount", "spark-1", Layer.STORAGE, needs=(folder.key,))
