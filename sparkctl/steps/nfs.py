@@ -12,6 +12,9 @@ from sparkctl.rendering import render
 from sparkctl.steps.nfs_mount import MountStep, ReadBackStep
 from sparkctl.topology import Cluster
 
+EXPORTS = "/etc/exports.d"
+"""Debian's packages neither bring this folder nor miss it: exports(5) reads it where it is there."""
+
 EXPORT_OPTIONS = ("rw", "sync", "no_subtree_check", "no_root_squash")
 """Containers write as root, so root must stay root (facts.md, D)."""
 
@@ -58,12 +61,12 @@ class ExportStep:
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         ours = facts.get(self.node, self._probe).own_text
-        return (RemoveFile(self.file, sudo=True), _reexport()) if ours else ()
+        return (RemoveFile(self.file, sudo=True), _tidy(), _reexport()) if ours else ()
 
     @property
     def file(self) -> str:
         """The file that only sparkctl writes."""
-        return f"/etc/exports.d/sparkctl-{self.cluster.name}.exports"
+        return f"{EXPORTS}/sparkctl-{self.cluster.name}.exports"
 
     @property
     def _clients(self) -> tuple[str, ...]:
@@ -122,6 +125,11 @@ def steps(cluster: Cluster, folder: str) -> tuple[ExportStep | MountStep | ReadB
 def expand(folder: str, home: str) -> str:
     """An absolute path from one that may start with `~`."""
     return home + folder[1:] if folder == "~" or folder.startswith("~/") else folder
+
+
+def _tidy() -> Run:
+    empty = ("rmdir", "--ignore-fail-on-non-empty", EXPORTS)
+    return Run(f"remove {EXPORTS} where that leaves it empty", empty, sudo=True)
 
 
 def _reexport() -> Run:
