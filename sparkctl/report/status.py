@@ -72,11 +72,12 @@ def make_status(
 def _state(nodes: Sequence[NodeState], plan: Plan, differ: int) -> str:
     if all(node.error for node in nodes):
         return UNREACHABLE
+    answering = not any(node.error for node in nodes)
+    if answering and not differ:
+        return OK
     workload = [item.finding for item in plan.items if item.step.layer is Layer.WORKLOAD]
-    deployed = any(node.services for node in nodes) or any(isinstance(f, Ok | Drifted) for f in workload)
-    if not deployed and not any(node.error for node in nodes):
-        return ABSENT
-    return DRIFTED if differ or any(node.error for node in nodes) else OK
+    deployed = any(node.services for node in nodes) or any(isinstance(f, Drifted) for f in workload)
+    return DRIFTED if deployed or not answering else ABSENT
 
 
 def _node(cluster: Cluster, node: Node, plan: Plan, facts: Facts, error: str) -> NodeState:
