@@ -88,6 +88,11 @@ def strip(line: str) -> str:
 
 
 PROGRESS = (
+    r"Resolved architecture: \w+",
+    r"Initializing a V1 LLM engine",
+    r"Connecting to existing Ray cluster",
+    r"Connected to Ray cluster",
+    r"Creating a new placement group",
     r"Loading safetensors checkpoint shards: +\d+%",
     r"Model loading took .*",
     r"Available KV cache memory: .*",

@@ -103,10 +103,15 @@ def _hosts(config: "Config") -> Iterable[Step]:
         *host_state.steps(cluster),
         *packages.steps(cluster, store=profile.store.kind, allowed=profile.host.install_packages, extra=extra),
         *host_ports.steps(cluster, _ports(config)),
-        *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit),
+        *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit, prefix=_prefix(config)),
         *ssh_trust.steps(cluster),
         *cache.steps(cluster, _caches(config)),
     )
+
+
+def _prefix(config: "Config") -> int:
+    """Length of the fabric's network prefix in bits; 24 where the configuration names none."""
+    return int(config.settings.fabric_ctrl_cidr.rpartition("/")[2] or 24)
 
 
 def _host_wish(config: "Config", cache: str) -> HostWish:

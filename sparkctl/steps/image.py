@@ -7,7 +7,7 @@ from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, Pending, ste
 from sparkctl.facts.docker import IMAGE_IDS, image_probe
 from sparkctl.facts.image import ARCHITECTURES, MACHINE, brought_probe, contents_probe
 from sparkctl.facts.probe import Facts, Want
-from sparkctl.steps.image_actions import Carry, Login, Pull, forget_looks, look, remove_images
+from sparkctl.steps.image_actions import Carry, Login, Pull, forget_images, forget_looks, look, remove_images
 from sparkctl.topology import Cluster, Node
 
 
@@ -127,7 +127,7 @@ class LookStep:
                 f"{self.reference} holds vLLM {contents.vllm} and no Ray",
                 "set engine.backend to mp or auto in the profile, or name an image with Ray",
             )
-        return Ok(f"vLLM {contents.vllm}, Ray {contents.ray or 'none'}")
+        return Ok(f"vLLM {contents.vllm}, Ray {contents.ray or 'none'}{_openness(contents.ray)}")
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         if not facts.get(self.node, contents_probe(self.cluster)):
@@ -135,8 +135,22 @@ class LookStep:
         return (forget_looks(self.cluster),)
 
 
+TOKENS_SINCE = (2, 52)
+"""The first Ray that can ask for a token (RAY_AUTH_MODE), by Ray's release notes."""
+
+
+def _openness(ray: str) -> str:
+    """What an older Ray means for the network; see docs/security.md."""
+    version = tuple(int(part) for part in ray.split(".")[:2] if part.isdigit())
+    if not version or version >= TOKENS_SINCE:
+        return ""
+    return "; this Ray knows no token: whoever reaches its ports on the head may run code (docs/security.md)"
+
+
 def _removal(cluster: Cluster, node: Node, facts: Facts) -> tuple[Action, ...]:
-    """Only what this cluster brought, and only while it is there."""
-    present = facts.get(node.name, IMAGE_IDS) or frozenset()
-    ours = sorted(facts.get(node.name, brought_probe(cluster, node)) & present)
-    return (remove_images(cluster, node, tuple(ours)),) if ours else ()
+    """Only what this cluster brought, and only while it is there; the record in any case."""
+    present, brought = facts.get(node.name, IMAGE_IDS), facts.get(node.name, brought_probe(cluster, node))
+    if present is None or not brought:
+        return ()
+    ours = sorted(brought & present)
+    return (remove_images(cluster, node, tuple(ours)) if ours else forget_images(cluster, node),)
