@@ -149,6 +149,12 @@ def remove_images(cluster: Cluster, node: Node, ids: tuple[str, ...]) -> Script:
     )
 
 
+def forget_images(cluster: Cluster, node: Node) -> Script:
+    """Remove the record of images that are gone, or never arrived."""
+    text = f"rm -f {brought_file(cluster, node)}\n{tidy(cluster.state_dir(node))}"
+    return Script("forget images that are not there any more", text)
+
+
 def remember(session: Session, path: str, line: str) -> None:
     """Add a line to a record of ours on a node."""
     session.script(f"printf '%s\\n' '{line}' >> {path}")

@@ -123,7 +123,7 @@ class AwaitServing:
         culprit = service or self.step.services[-1]
         node = self.step.cluster.node(culprit.node)
         log = tail(context, node, container_name(self.step.cluster, culprit.name), 5000)
-        known = diagnose(log)
+        known = diagnose([*log, what])
         return CommandFailed(
             f"{self.step.model} does not serve: {what}",
             where=f"{culprit.name} on {culprit.node}",
