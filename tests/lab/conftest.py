@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import SparkctlRunner, TestLab, look_at
+from faults import CLUSTER, Deployment, assert_ok
+from machines import Machine, SparkctlRunner, TestLab, look_at
 
 from sparkctl.lab import lifecycle
 from sparkctl.lab.progress import Event
@@ -41,6 +42,29 @@ def lab() -> Iterator[TestLab]:
 def sparkctl(lab: TestLab) -> SparkctlRunner:
     """The program itself, run against the lab as a user does."""
     return SparkctlRunner(lab)
+
+
+@pytest.fixture
+def deploy(lab: TestLab, tmp_path: Path) -> Deployment:
+    """The program with a configuration that a test may spoil, under a cluster name of its own."""
+    return Deployment(lab, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def bare(lab: TestLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing of the spoilt deployment is there before the first test of a module, nor after the last."""
+    purge = Deployment(lab, tmp_path_factory.mktemp("bare"))
+    assert_ok(purge("down", "--purge", "-y"))
+    before = [_belongings(machine) for machine in lab.nodes]
+    yield
+    assert_ok(purge("down", "--purge", "-y"))
+    assert [_belongings(machine) for machine in lab.nodes] == before
+
+
+def _belongings(machine: Machine) -> str:
+    """Containers, images by id, and what a deployment keeps in the home of the user."""
+    names, images = "docker ps -a --format '{{.Names}}'", "docker images -aq --no-trunc | sort -u"
+    return machine.ssh(f"{names}; {images}; ls -d ~/.sparkctl/{CLUSTER}; find ~/.cache", check=False).stdout
 
 
 def _say(event: Event) -> None:
