@@ -74,7 +74,7 @@ def up(
     lab = lifecycle.up(LabSpec(name, nodes, driver), _reporter(screen))
     _show(screen, lifecycle.status(lab.name))
     chosen = "" if lab.name == DEFAULT else f"SPARKCTL_LAB={lab.name} "
-    screen.tell(f"next: {chosen}sparkctl up --profile lab")
+    screen.tell(f"next: {chosen}sparkctl up --profile {'lab-vm' if lab.driver == 'vm' else 'lab'}")
     screen.finish()
     return 0
 
