@@ -8,7 +8,6 @@ class RunStarted:
     """A verb began: `steps` are the ids that will be worked on, in order, with what each needs among them."""
 
     verb: str
-    cluster: str
     nodes: tuple[str, ...]
     steps: tuple[tuple[str, tuple[str, ...]], ...]
 

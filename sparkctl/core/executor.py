@@ -140,7 +140,7 @@ class _Run:
     def finish(self, tasks: Mapping[str, lanes.Task]) -> Outcome:
         began = time.monotonic()
         order = tuple((key, task.needs) for key, task in tasks.items())
-        self.emit(RunStarted(self.verb, "", tuple(self.sessions), order))
+        self.emit(RunStarted(self.verb, tuple(self.sessions), order))
         skipped = lanes.run(tasks, self.stop)
         self.interrupted = self.interrupted or self.stop.is_set()
         outcome = "interrupted" if self.interrupted else "failed" if self.failures else "done"

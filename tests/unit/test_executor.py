@@ -60,7 +60,7 @@ def test_a_step_on_a_changed_one_is_looked_at_again(world: World) -> None:
 def test_events_tell_the_whole_story(world: World) -> None:
     world.up(FakeStep(world, "one", work=lambda c: c.report(Progress("half", 1, 2, "B"))))
     started, begun, *moved, ended, over = world.events
-    assert started == RunStarted("up", "", ("a", "b"), (("one@a", ()),))
+    assert started == RunStarted("up", ("a", "b"), (("one@a", ()),))
     assert begun == StepStarted("one@a", "a")
     assert [(m.message, m.done) for m in moved if isinstance(m, StepMoved)] == [("make one@a", 0), ("half", 1)]
     assert isinstance(ended, StepEnded) and ended.outcome == "changed" and ended.seconds >= 0

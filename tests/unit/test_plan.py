@@ -107,7 +107,7 @@ def test_the_journal_holds_events_and_no_progress(tmp_path: Path, monkeypatch: p
 
 def story(needs: dict[str, tuple[str, ...]], seconds: dict[str, float]) -> list[Event]:
     ends = [StepEnded(key, "a", "changed", took) for key, took in seconds.items()]
-    return [RunStarted("up", "c", ("a",), tuple(needs.items())), *ends, RunEnded("done", sum(seconds.values()))]
+    return [RunStarted("up", ("a",), tuple(needs.items())), *ends, RunEnded("done", sum(seconds.values()))]
 
 
 def test_the_critical_path_is_the_longest_chain() -> None:
@@ -162,7 +162,7 @@ def test_no_run_is_shorter_than_its_critical_path(
 ) -> None:
     """Real lanes, real seconds: the path of what was measured is never longer than the run."""
     needs, seconds = dag
-    events: list[Event] = [RunStarted("up", "c", ("a",), tuple(needs.items()))]
+    events: list[Event] = [RunStarted("up", ("a",), tuple(needs.items()))]
 
     def work(key: str) -> bool:
         began = time.monotonic()

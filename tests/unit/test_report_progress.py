@@ -14,7 +14,7 @@ from sparkctl.report.timings import show_timings, timings_data
 from sparkctl.report.track import Track
 
 GIB = 1 << 30
-START = RunStarted("up", "demo", ("spark-1", "spark-2"), (("image@spark-1", ()), ("vllm@spark-1", ("image@spark-1",))))
+START = RunStarted("up", ("spark-1", "spark-2"), (("image@spark-1", ()), ("vllm@spark-1", ("image@spark-1",))))
 
 
 def moved(done: int, message: str = "pull", total: int = 4 * GIB) -> StepMoved:
@@ -162,7 +162,7 @@ def test_live_takes_events_from_many_threads() -> None:
 
 def test_timings_mark_the_critical_path() -> None:
     events: list[Event] = [
-        RunStarted("up", "demo", ("spark-1",), (("a@n", ()), ("b@n", ()), ("c@n", ("a@n",)))),
+        RunStarted("up", ("spark-1",), (("a@n", ()), ("b@n", ()), ("c@n", ("a@n",)))),
         StepEnded("a@n", "n", "changed", 3.0),
         StepEnded("b@n", "n", "changed", 4.0),
         StepEnded("c@n", "n", "changed", 2.0),
