@@ -96,9 +96,12 @@ class Detach:
 
     @property
     def detail(self) -> str:
-        """The commands."""
+        """The commands. To stop an automount is to unmount what it mounted: there may be nothing left to do."""
         folder = shlex.quote(self.folder)
-        return f"{_stop_automount(self.folder)}timeout 10 umount {folder} || umount -f -l {folder}\n"
+        return (
+            f"{_stop_automount(self.folder)}{_leave_unless_mounted(folder)}"
+            f"timeout 10 umount {folder} || umount -f -l {folder}\n"
+        )
 
     def perform(self, context: Context) -> None:
         """Raises CommandFailed, ConnectionLost."""
@@ -191,3 +194,11 @@ mv "$new" "$file"
 
 def _stop_automount(folder: str) -> str:
     return f'systemctl stop "$(systemd-escape -p --suffix=automount {shlex.quote(folder)})" 2>/dev/null || true\n'
+
+
+def _leave_unless_mounted(folder: str) -> str:
+    """Ask the kernel's table: who looks at the folder itself may hang on it."""
+    return (
+        f'at=$(readlink -m "$(dirname {folder})")/$(basename {folder})\n'
+        "awk '{ print $5 }' /proc/self/mountinfo | grep -qxF -e \"${at// /\\\\040}\" || exit 0\n"
+    )
