@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from faults import CLUSTER, Deployment, assert_ok
 from machines import Machine, SparkctlRunner, TestLab, look_at
+from virtual import running
 
 from sparkctl.lab import lifecycle
 from sparkctl.lab.progress import Event
-from sparkctl.lab.spec import LabSpec
+from sparkctl.lab.spec import Lab, LabSpec
 
 NAME = "sparktest"
 HERE = Path(__file__).parent
@@ -36,6 +37,13 @@ def lab() -> Iterator[TestLab]:
         yield look_at(lifecycle.up(LabSpec(NAME), _say))
     finally:
         lifecycle.down(NAME, _say)
+
+
+@pytest.fixture(scope="session")
+def vm_lab() -> Iterator[Lab]:
+    """Two virtual machines, booted once for all tests of the mark vm."""
+    with running() as lab:
+        yield lab
 
 
 @pytest.fixture

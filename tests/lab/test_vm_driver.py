@@ -6,19 +6,17 @@ import signal
 import subprocess
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from virtual import nodes
 
 from sparkctl.errors import SparkctlError
-from sparkctl.lab import files, home, host, login, networks, vm, vm_accel, vm_image
+from sparkctl.lab import files, home, vm, vm_accel, vm_image
 from sparkctl.lab.driver import NodeState
 from sparkctl.lab.progress import Event
 from sparkctl.lab.spec import FABRIC_NIC, MANAGEMENT_NIC, Lab
-from sparkctl.lab.vm_machine import folder, identity, machines, qemu_argv
-
-REBOOT_LIMIT = 300.0
+from sparkctl.lab.vm_machine import identity, machines, qemu_argv
 
 
 @pytest.fixture
@@ -74,87 +72,61 @@ def test_another_architecture_is_refused(monkeypatch: pytest.MonkeyPatch) -> Non
     assert "--driver container" in refused.value.fix
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Two machines that run, and a check that nothing of them stays."""
-    client = host.engine(_ignore)
-    driver = vm.make()
-    with home.lock():
-        driver.prepare(_ignore)
-        octet = networks.free_octet(client, home.octets())
-        lab = Lab("vmtest", "vm", octet, 2, tmp_path_factory.mktemp("vmtest"))
-        home.write(lab)
-        networks.create(client, lab)
-    try:
-        driver.up(lab, _ignore)
-        yield lab
-    finally:
-        pids = [pid for machine in machines(lab) if (pid := vm.find_process(machine))]
-        taps = [nic.tap for machine in machines(lab) for nic in machine.nics]
-        driver.down(lab)
-        networks.remove(client, lab)
-    assert not [pid for pid in pids if _arguments(pid)]
-    assert not [tap for tap in taps if Path("/sys/class/net", tap).exists()]
-    assert not folder(lab).exists()
-
-
 @pytest.mark.vm
-def test_ready_machines_are_left_alone(lab: Lab) -> None:
-    assert [status.state for status in vm.make().status(lab)] == [NodeState.READY] * 2
-    before, events = [vm.find_process(machine) for machine in machines(lab)], list[Event]()
-    vm.make().up(lab, events.append)
-    assert [vm.find_process(machine) for machine in machines(lab)] == before
+def test_ready_machines_are_left_alone(vm_lab: Lab) -> None:
+    assert [status.state for status in vm.make().status(vm_lab)] == [NodeState.READY] * 2
+    before, events = [vm.find_process(machine) for machine in machines(vm_lab)], list[Event]()
+    vm.make().up(vm_lab, events.append)
+    assert [vm.find_process(machine) for machine in machines(vm_lab)] == before
     assert not [event for event in events if "KVM" in event.what]
 
 
 @pytest.mark.vm
-def test_looks_like_a_spark(lab: Lab) -> None:
-    _, worker = lab.nodes
-    assert _in(lab, 2, "hostname; id -un; sudo -n id -un").split() == ["spark-2", "nvidia", "root"]
-    links = _in(lab, 2, f"ip -br -4 addr show dev {MANAGEMENT_NIC}; ip -br -4 addr show dev {FABRIC_NIC}")
+def test_looks_like_a_spark(vm_lab: Lab) -> None:
+    _, worker = vm_lab.nodes
+    assert _in(vm_lab, 2, "hostname; id -un; sudo -n id -un").split() == ["spark-2", "nvidia", "root"]
+    links = _in(vm_lab, 2, f"ip -br -4 addr show dev {MANAGEMENT_NIC}; ip -br -4 addr show dev {FABRIC_NIC}")
     assert f"{worker.address}/24" in links and f"{worker.fabric_ip}/24" in links
-    assert _in(lab, 2, f"cat /sys/class/net/{FABRIC_NIC}/mtu").strip() == "9000"
-    assert ", 0% packet loss" in _in(lab, 2, f"ping -c1 -M do -s 8972 -I {FABRIC_NIC} {lab.nodes[0].fabric_ip}")
-    assert "NVIDIA GB10" in _in(lab, 2, "nvidia-smi -L")
-    assert f"{FABRIC_NIC} (Up)" in _in(lab, 2, "ibdev2netdev")
-    assert "DGX Spark" in _in(lab, 2, "cat /etc/dgx-release")
+    assert _in(vm_lab, 2, f"cat /sys/class/net/{FABRIC_NIC}/mtu").strip() == "9000"
+    assert ", 0% packet loss" in _in(vm_lab, 2, f"ping -c1 -M do -s 8972 -I {FABRIC_NIC} {vm_lab.nodes[0].fabric_ip}")
+    assert "NVIDIA GB10" in _in(vm_lab, 2, "nvidia-smi -L")
+    assert f"{FABRIC_NIC} (Up)" in _in(vm_lab, 2, "ibdev2netdev")
+    assert "DGX Spark" in _in(vm_lab, 2, "cat /etc/dgx-release")
 
 
 @pytest.mark.vm
-def test_kernel_nfs_is_there_and_its_packages_can_be_installed_offline(lab: Lab) -> None:
-    _in(lab, 1, "sudo modprobe nfsd && sudo modprobe nfsv4")
-    assert not _in(lab, 1, "command -v exportfs mount.nfs || true")
-    plan = _in(lab, 1, "sudo apt-get install --print-uris -qq --no-install-recommends nfs-kernel-server")
+def test_kernel_nfs_is_there_and_its_packages_can_be_installed_offline(vm_lab: Lab) -> None:
+    _in(vm_lab, 1, "sudo modprobe nfsd && sudo modprobe nfsv4")
+    assert not _in(vm_lab, 1, "command -v exportfs mount.nfs || true")
+    plan = _in(vm_lab, 1, "sudo apt-get install --print-uris -qq --no-install-recommends nfs-kernel-server")
     assert {"nfs-kernel-server", "nfs-common"} <= {line.rsplit("/", 1)[1].split("_")[0] for line in plan.splitlines()}
     assert all(line.startswith("'file:") for line in plan.splitlines())
 
 
 @pytest.mark.vm
-def test_a_reboot_keeps_addresses_files_and_mounts(lab: Lab) -> None:
-    _in(lab, 2, "echo '/srv /mnt none bind 0 0' | sudo tee -a /etc/fstab && echo kept | sudo tee /srv/mark")
-    _in(lab, 2, "echo '# another key' >>.ssh/authorized_keys")
-    booted = _in(lab, 2, "cat /proc/sys/kernel/random/boot_id")
-    pid = vm.find_process(machines(lab)[1])
-    assert "failed" not in _in(lab, 2, "sudo systemctl reboot 2>&1 || true")
-    _await_boot(lab, booted)
-    assert vm.find_process(machines(lab)[1]) == pid
-    assert _in(lab, 2, "cat /mnt/mark") == "kept\n"
-    assert "# another key" in _in(lab, 2, "cat .ssh/authorized_keys")
-    assert lab.nodes[1].fabric_ip in _in(lab, 2, f"ip -br -4 addr show dev {FABRIC_NIC}")
+def test_a_reboot_keeps_addresses_files_and_mounts(vm_lab: Lab) -> None:
+    _in(vm_lab, 2, "echo '/srv /mnt none bind 0 0' | sudo tee -a /etc/fstab && echo kept | sudo tee /srv/mark")
+    _in(vm_lab, 2, "echo '# another key' >>.ssh/authorized_keys")
+    pid = vm.find_process(machines(vm_lab)[1])
+    assert "failed" not in nodes(vm_lab)[1].reboot()
+    assert vm.find_process(machines(vm_lab)[1]) == pid
+    assert _in(vm_lab, 2, "cat /mnt/mark") == "kept\n"
+    assert "# another key" in _in(vm_lab, 2, "cat .ssh/authorized_keys")
+    assert vm_lab.nodes[1].fabric_ip in _in(vm_lab, 2, f"ip -br -4 addr show dev {FABRIC_NIC}")
 
 
 @pytest.mark.vm
-def test_up_starts_a_machine_whose_qemu_was_killed(lab: Lab) -> None:
-    _in(lab, 1, "echo kept | sudo tee /srv/mark && sync")
-    pid = vm.find_process(machines(lab)[0])
+def test_up_starts_a_machine_whose_qemu_was_killed(vm_lab: Lab) -> None:
+    _in(vm_lab, 1, "echo kept | sudo tee /srv/mark && sync")
+    pid = vm.find_process(machines(vm_lab)[0])
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    while vm.find_process(machines(lab)[0]):
+    while vm.find_process(machines(vm_lab)[0]):
         time.sleep(0.05)
-    assert vm.make().status(lab)[0].state is NodeState.STOPPED
-    vm.make().up(lab, _ignore)
-    assert [status.state for status in vm.make().status(lab)] == [NodeState.READY] * 2
-    assert _in(lab, 1, "cat /srv/mark") == "kept\n"
+    assert vm.make().status(vm_lab)[0].state is NodeState.STOPPED
+    vm.make().up(vm_lab, _ignore)
+    assert [status.state for status in vm.make().status(vm_lab)] == [NodeState.READY] * 2
+    assert _in(vm_lab, 1, "cat /srv/mark") == "kept\n"
 
 
 @pytest.mark.vm
@@ -165,36 +137,10 @@ def test_an_accelerator_is_judged_by_a_machine_that_boots() -> None:
     assert "does not start within" in vm_accel.try_out(vm_accel.TCG, image, 0.1)
 
 
-def _arguments(pid: int) -> bytes:
-    """The arguments of a process; none where it has ended, also when nobody has asked after it yet."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
 def _ignore(event: Event) -> None:
     """Nobody reads the progress of a test."""
 
 
 def _in(lab: Lab, number: int, command: str) -> str:
     """What a command prints on spark-<number>; it must succeed."""
-    argv = [*login.ssh_argv(lab, lab.nodes[number - 1]), command]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0 or "reboot" in command, done.stderr
-    return done.stdout
-
-
-def _await_boot(lab: Lab, before: str) -> None:
-    """Wait until spark-2 answers with another boot id than before."""
-    argv = [*login.ssh_argv(lab, lab.nodes[1]), "cat /proc/sys/kernel/random/boot_id"]
-    deadline = time.monotonic() + REBOOT_LIMIT
-    while time.monotonic() < deadline:
-        try:
-            done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False)
-        except subprocess.TimeoutExpired:
-            continue
-        if done.returncode == 0 and done.stdout != before:
-            return
-        time.sleep(0.5)
-    raise AssertionError(f"spark-2 has not come back within {REBOOT_LIMIT:.0f} s")
+    return nodes(lab)[number - 1].ssh(command)
