@@ -10,11 +10,11 @@ from sparkctl.report.look import clean
 from sparkctl.report.track import Track
 
 SAME, NEW = 10.0, 1.0
-"""Seconds between two lines of one step: with the same message, and with a new one."""
+"""Seconds between two lines of one step: with the same message, and with another one that has figures."""
 
 
 class PlainProgress:
-    """Writes a line for each event, and thins out those that only move."""
+    """Writes a line for each event, and thins out those that only move: what is said once is always written."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic) -> None:
         self.stream, self.track = stream, Track(clock)
@@ -50,7 +50,7 @@ class PlainProgress:
     def _move(self, event: StepMoved) -> None:
         now = self.track.clock()
         then, before = self._said.get(event.id, (float("-inf"), ""))
-        if now - then < (SAME if event.message == before else NEW):
+        if now - then < (SAME if event.message == before else NEW if event.total else 0):
             return
         self._said[event.id] = (now, event.message)
         step = self.track.running.get(event.id)

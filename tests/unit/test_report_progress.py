@@ -98,6 +98,11 @@ def test_a_reader_that_leaves_does_not_break_the_run() -> None:
         progress.emit(StepEnded("image@spark-1", "spark-1", "changed", 1))
 
 
+def test_plain_writes_whatever_is_said_once() -> None:
+    text = plain([(0, START), (0, moved(0)), (0, moved(0, "connection lost", 0)), (0, moved(0, "connection lost", 0))])
+    assert text.count("connection lost") == 1
+
+
 def test_quiet_shows_nothing() -> None:
     with NoProgress() as progress:
         progress.emit(START)
