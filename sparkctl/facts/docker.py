@@ -1,6 +1,7 @@
 """What a node's Docker engine holds: containers and images, without their environment."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,9 @@ _CONTAINER_FORMAT = (
 _IMAGE_FORMAT = (
     '{"id":{{json .Id}},"architecture":{{json .Architecture}},"size":{{json .Size}},"digests":{{json .RepoDigests}}}'
 )
+
+_IMAGE_ID = re.compile(r'(?:^|"Id":")(sha256:[0-9a-f]+)', re.MULTILINE)
+"""An image's id: as a line of its own, or in the API's list, which holds other digests too."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,8 @@ CONTAINERS: Probe[Mapping[str, ContainerFact] | None] = Probe(
 
 IMAGE_IDS: Probe[frozenset[str] | None] = Probe(
     "image-ids",
-    "docker images -q --no-trunc",
-    lambda answer: frozenset(answer.stdout.split()) if answer.rc == 0 else None,
+    "engine /images/json || docker images -q --no-trunc",
+    lambda answer: frozenset(_IMAGE_ID.findall(answer.stdout)) if answer.rc == 0 else None,
 )
 """The ids of every image; None when the engine does not answer."""
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from sparkctl.facts.lines import number, pairs
 from sparkctl.facts.probe import Answer, Probe
@@ -14,13 +15,15 @@ done
 for hook in nvidia-container-runtime-hook nvidia-ctk nvidia-container-runtime; do
   command -v "$hook" >/dev/null && echo toolkit=yes && break
 done
-[ "$EUID" = 0 ] && echo root=yes
-echo "session=$(id -nG)"
-echo "member=$(id -nG "$(id -un)")"
-ask() { "$@" timeout -k 1 15 docker info --format '{{.ServerVersion}}|{{.DockerRootDir}}|{{json .Runtimes}}'; }
-if [ -w /var/run/docker.sock ]; then echo open=yes; info=$(ask env); else info=$(ask as_root); fi
-printf 'info=%s\\n' "$info"
-root=$(printf '%s' "$info" | cut -d'|' -f2)
+if [ "$EUID" = 0 ]; then echo root=yes; else
+  echo "session=$(id -nG)"
+  echo "member=$(id -nG "$(id -un)")"
+fi
+ask() { "$@" timeout -k 1 15 docker info --format '{{json .}}'; }
+if [ -w /var/run/docker.sock ]; then echo open=yes; info=$(engine /info || ask env); else info=$(ask as_root); fi
+echo "info=$info"
+folder='"DockerRootDir":"([^"]+)'
+[[ $info =~ $folder ]] && root=${BASH_REMATCH[1]}
 [ -z "$root" ] || echo "free=$(timeout 2 df -B1 --output=avail "$root" | tail -n 1)"
 """
 
@@ -51,15 +54,15 @@ DOCKERD: Probe[DockerdFact] = Probe("dockerd", _SCRIPT, lambda answer: _dockerd(
 
 def _dockerd(answer: Answer) -> DockerdFact:
     found = pairs(answer.stdout)
-    version, _, rest = found.get("info", "").partition("|")
-    root, _, runtimes = rest.partition("|")
+    info = _info(found.get("info", ""))
+    root, runtimes = str(info.get("DockerRootDir") or ""), info.get("Runtimes")
     free_entry = found.get("root") == "yes" or found.get("open") == "yes"
     return DockerdFact(
         client=found.get("client") == "yes",
         engine=found.get("engine") == "yes",
-        version=version if root else "",
+        version=str(info.get("ServerVersion") or "") if root else "",
         root=root,
-        runtimes=_names(runtimes),
+        runtimes=tuple(sorted(runtimes)) if isinstance(runtimes, dict) else (),
         toolkit=found.get("toolkit") == "yes",
         in_group=free_entry or "docker" in found.get("member", "").split(),
         in_session=free_entry or "docker" in found.get("session", "").split(),
@@ -67,9 +70,9 @@ def _dockerd(answer: Answer) -> DockerdFact:
     )
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _info(text: str) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        return ()
-    return tuple(sorted(data)) if isinstance(data, dict) else ()
+        return {}
+    return data if isinstance(data, dict) else {}

@@ -6,6 +6,13 @@ from dataclasses import dataclass
 from sparkctl.facts.lines import decimal, number, pairs
 from sparkctl.facts.probe import Answer, Probe
 
+_DISK_SCRIPT = """\
+timeout 2 sh -c '
+  at=$1
+  while [ ! -e "$at" ] && [ "$at" != "${at%/*}" ]; do at=${at%/*}; done
+  echo "free=$(df -B1 --output=avail "${at:-/}" | tail -n 1)"
+  [ ! -d "$2" ] || echo "held=$(du -sB1 "$2" | cut -f1)"
+' _ """
 _SCRIPT = """\
 echo "clock=$(date +%s.%N)"
 echo "architecture=$(uname -m)"
@@ -48,14 +55,7 @@ def disk_probe(folder: str, holding: str = "") -> Probe[DiskFact]:
 
     A filesystem that does not answer within two seconds is unknown.
     """
-    script = f"""\
-at={shlex.quote(folder)}
-for _ in 1 2 3 4 5 6 7 8 9; do timeout 2 test -e "$at" && break; at=$(dirname "$at"); done
-echo "free=$(timeout 2 df -B1 --output=avail "$at" | tail -n 1)"
-"""
-    if holding:
-        script += f'echo "held=$(timeout 2 du -sB1 {shlex.quote(holding)} | cut -f1)"\n'
-    return Probe(f"disk:{folder}", script, _disk)
+    return Probe(f"disk:{folder}", _DISK_SCRIPT + shlex.join((folder, holding)), _disk)
 
 
 def _host(answer: Answer) -> HostFact:

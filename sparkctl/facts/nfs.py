@@ -25,19 +25,20 @@ answers() {{
   kill -9 $pid
   return 1
 }}
-escape() {{ printf '%s' "$1" | sed 's/ /\\\\040/g'; }}
-mounted() {{ want=$(escape "$at") awk '$5 == ENVIRON["want"]' /proc/self/mountinfo; }}
-at={folder}
-at=$(readlink -m "$(dirname "$at")")/$(basename "$at")
-[ -n "$(mounted)" ] || at=$(readlink -m "$at")
+folder={folder}
+mounts() {{ want=${{1// /\\\\040}} awk '$5 == ENVIRON["want"]' /proc/self/mountinfo; }}
+parent=$(readlink -m "${{folder%/*}}/.")
+at=${{parent%/}}/${{folder##*/}}
+mounts=$(mounts "$at")
+if [ -z "$mounts" ] && [ -L "$at" ]; then at=$(readlink -m "$at"); mounts=$(mounts "$at"); fi
 echo "at=$at"
-if [ -n "$(mounted)" ]; then
+if [ -n "$mounts" ]; then
   answers "$at" && echo answers=yes
-  mounted | sed 's/^/mount=/'
+  sed 's/^/mount=/' <<<"$mounts"
 else
   timeout 5 find "$at" -xdev -type f -printf '%s\\n' | awk '{{ s += $1 }} END {{ printf "held=%d %.0f\\n", NR, s }}'
 fi
-want=$(escape {folder}) awk '$1 !~ /^#/ && ($2 == ENVIRON["want"] || /x-sparkctl={cluster}(,|[ \\t])/) {{
+want=${{folder// /\\\\040}} awk '$1 !~ /^#/ && ($2 == ENVIRON["want"] || /x-sparkctl={cluster}(,|[ \\t])/) {{
   print "fstab=" $0 }}' /etc/fstab
 exit 0
 """

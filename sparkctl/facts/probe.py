@@ -12,7 +12,8 @@ T = TypeVar("T")
 
 PRELUDE = """\
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
-as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+as_root() { if [ "$EUID" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+engine() { curl -qsfm 15 --noproxy '*' --unix-socket /var/run/docker.sock "http://engine$1"; }
 """
 
 
@@ -28,7 +29,9 @@ class Answer:
 class Probe(Generic[T]):
     """One question to a node.
 
-    `script` is bash, changes nothing and may call `as_root`. `parse` is total: no answer makes it raise.
+    `script` is bash, changes nothing and may call `as_root` and `engine`, which gets a path of Docker's API: half the
+    cost of the docker command, and no answer where curl or the right to ask is missing. `parse` is total: no answer
+    makes it raise.
     Two probes with one name are the same probe.
     """
 

@@ -1,10 +1,12 @@
 """Many simulated nodes on one machine: a real sshd in each of N network namespaces, behind one bridge.
 
-They share this machine's files, so that they show what reaching many nodes costs, not what deploying to them does.
+Each has a home of its own and shares all other files of this machine, so that they show what reaching many nodes
+costs, not what deploying to them does.
 """
 
 import getpass
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -80,7 +82,11 @@ def _node(stack: ExitStack, folder: Path, name: str, address: str) -> None:
     options = {"HostKey": folder / "host", "AuthorizedKeysFile": folder / "key.pub", "StrictModes": "no"}
     options |= {"UsePAM": "no", "PidFile": "none", "MaxStartups": "100", "MaxSessions": "50", "PermitRootLogin": "yes"}
     flags = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
-    server = subprocess.Popen(["ip", "netns", "exec", name, sshd, "-D", "-f", "/dev/null", *flags])
+    # A home of its own: what this machine's shell does at every login is no work of ours.
+    home = folder / name
+    home.mkdir(mode=0o700)
+    settle = f"mount --bind {home} ~ && exec " + shlex.join([sshd, "-D", "-f", "/dev/null", *flags])
+    server = subprocess.Popen(["ip", "netns", "exec", name, "sh", "-c", settle])
     stack.callback(server.wait)
     stack.callback(server.terminate)
 
