@@ -38,7 +38,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@for room in unit package; do MYPYPATH=tests/$$room $(BIN)/mypy $(TESTS_MAY) tests/$$room/*.py || exit 1; done
+	@for room in unit package lab; do MYPYPATH=tests:tests/$$room $(BIN)/mypy $(TESTS_MAY) tests/$$room/*.py || exit 1; done
 	$(BIN)/lint-imports
 
 bench: $(READY)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from sparkctl.cli.common import Options, load_config, new_app, with_options
-from sparkctl.cli.status import ask_all, reaching
+from sparkctl.cli.status import look, reaching
 
 if TYPE_CHECKING:
     from sparkctl.cli.status import Reach
@@ -48,10 +48,7 @@ def examine(config: "Config", reach: "Reach") -> "Plan":
     from sparkctl.core.plan import make_plan
     from sparkctl.stacks.serving import steps
 
-    todo = steps(config)
-    reach.open()
-    facts = ask_all(todo, reach)
-    known = [step for step in todo if all(n in reach.sessions for n in (step.node, *(w.node for w in step.wants)))]
+    facts, known = look(steps(config), reach)
     return make_plan(known, facts)
 
 

@@ -100,9 +100,7 @@ def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach) -> "Sta
     from sparkctl.report.status import make_status
     from sparkctl.stacks.serving import endpoint
 
-    reach.open()
-    facts = ask_all(steps, reach)
-    known = [step for step in steps if all(n in reach.sessions for n in (step.node, *(w.node for w in step.wants)))]
+    facts, known = look(steps, reach)
     place = endpoint(config)
     return make_status(
         config.cluster,
@@ -114,7 +112,14 @@ def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach) -> "Sta
     )
 
 
-def ask_all(steps: "Sequence[Step]", reach: Reach) -> "Facts":
+def look(steps: "Sequence[Step]", reach: Reach) -> "tuple[Facts, list[Step]]":
+    """What the nodes that answer say, and the steps that can be checked by it."""
+    reach.open()
+    facts = _ask(steps, reach)
+    return facts, [s for s in steps if all(n in reach.sessions for n in (s.node, *(w.node for w in s.wants)))]
+
+
+def _ask(steps: "Sequence[Step]", reach: Reach) -> "Facts":
     """Facts of every node that answers; one that stops answering is dropped, the others count."""
     from sparkctl.core.plan import gather
     from sparkctl.errors import UnreachableError

@@ -9,8 +9,6 @@ from sparkctl.topology import Cluster, Node
 ARCHITECTURES = {"aarch64": "arm64", "x86_64": "amd64"}
 """`uname -m` in Docker's words."""
 
-MACHINE: Probe[str] = Probe("machine", "uname -m", lambda answer: answer.stdout.strip())
-
 
 @dataclass(frozen=True)
 class ImageContents:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from sparkctl.amounts import span
 from sparkctl.core.events import Event, RunEnded, StepEnded
-from sparkctl.report.amounts import span
 from sparkctl.report.look import clean
 from sparkctl.report.page import Line, Page
 from sparkctl.report.plain import run_sentence

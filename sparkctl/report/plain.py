@@ -4,8 +4,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TextIO
 
+from sparkctl.amounts import plural, span
 from sparkctl.core.events import Event, RunEnded, StepEnded, StepMoved, StepStarted
-from sparkctl.report.amounts import plural, span
 from sparkctl.report.look import clean
 from sparkctl.report.track import Track
 

@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sparkctl.amounts import plural, span
 from sparkctl.core.plan import Plan
 from sparkctl.core.service import LABEL_CLUSTER, LABEL_SERVICE
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
 from sparkctl.facts.probe import Facts
-from sparkctl.report.amounts import plural, span
 from sparkctl.report.look import Glyphs
 from sparkctl.report.page import Line
 from sparkctl.topology import Cluster, Node

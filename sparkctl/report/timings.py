@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sparkctl.amounts import span
 from sparkctl.core.events import Event, RunEnded, StepEnded
 from sparkctl.core.journal import critical_path
-from sparkctl.report.amounts import span
 from sparkctl.report.page import Line
 
 

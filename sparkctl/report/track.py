@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sparkctl.amounts import amount, span
 from sparkctl.core.events import Event, RunStarted, StepEnded, StepMoved, StepStarted
-from sparkctl.report.amounts import amount, span
 
 RATE_WINDOW = 10.0
 """Seconds of progress that a rate is taken over: long enough to be calm, short enough to follow a stall."""

@@ -249,14 +249,14 @@ def _rooted(config: "Config", service: Service) -> Service:
 def _store(config: "Config") -> Iterable[Step]:
     if config.profile.store.kind != "nfs":
         return ()
-    return nfs.steps(config.cluster, config.settings.hf_cache)
+    return nfs.steps(config.cluster, _caches(config))
 
 
 def _copies(config: "Config") -> Iterable[Step]:
-    store, settings = config.profile.store, config.settings
+    store = config.profile.store
     if store.kind != "copy":
         return ()
-    return copy.steps(config.cluster, config.profile.model.id, settings.hf_cache, store.parallel)
+    return copy.steps(config.cluster, config.profile.model.id, _caches(config), store.parallel)
 
 
 def _loaded(config: "Config") -> list[str]:

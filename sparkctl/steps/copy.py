@@ -1,16 +1,16 @@
 """The model store `copy`: each worker holds its own copy of the model, brought from the head over the fabric."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sparkctl.amounts import plural, size
 from sparkctl.core.action import Action
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.model import folder_name
 from sparkctl.facts.model_files import CopyRecord, ModelFiles, copy_record_probe, model_files_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.facts.state import COPIES, state_path
-from sparkctl.report.amounts import plural, size
 from sparkctl.steps.copy_actions import CopyJob, CopyModel, RemoveCopy, VerifyCopy
-from sparkctl.steps.nfs import expand
 from sparkctl.topology import Cluster, Node
 
 
@@ -18,13 +18,15 @@ from sparkctl.topology import Cluster, Node
 class CopyStep:
     """One model on one worker: everything that the head has of it, verified by checksum once per listing.
 
-    What the worker has beyond that (another revision, say) is not touched.
+    What the worker has beyond that (another revision, say) is not touched. `source` and `target` are the model caches
+    of the head and of the worker.
     """
 
     cluster: Cluster
     worker: Node
     repo: str
-    cache: str
+    source: str
+    target: str
     parallel: int = 4
     name: str = "copy"
     layer: Layer = Layer.MODEL
@@ -40,12 +42,12 @@ class CopyStep:
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        head = Want(self.cluster.head.name, self._files(self.cluster.head))
-        return (head, Want(self.node, self._files(self.worker)), Want(self.node, self._record_probe))
+        head = Want(self.cluster.head.name, self._there)
+        return (head, Want(self.node, self._here), Want(self.node, self._record_probe))
 
     def check(self, facts: Facts) -> Finding:
-        there = facts.get(self.cluster.head.name, self._files(self.cluster.head))
-        here = facts.get(self.node, self._files(self.worker))
+        there = facts.get(self.cluster.head.name, self._there)
+        here = facts.get(self.node, self._here)
         record = facts.get(self.node, self._record_probe)
         if not there.sizes or there.incomplete:
             return Pending(step_id("model", self.cluster.head.name))
@@ -54,7 +56,7 @@ class CopyStep:
         if lacking and here.free is not None and here.free < missing:
             return Blocked(
                 f"{self.node} lacks {size(missing)} of {self.repo} and has {size(here.free)} free",
-                f"make room on the disk of {self._hub(self.worker)}, or choose store.kind: nfs in the profile",
+                f"make room on the disk of {self.target}, or choose store.kind: nfs in the profile",
             )
         return self._compare(there, here, record, lacking)
 
@@ -80,7 +82,7 @@ class CopyStep:
     @property
     def _job(self) -> CopyJob:
         name = folder_name(self.repo)
-        source, target = f"{self._hub(self.cluster.head)}/{name}", f"{self._hub(self.worker)}/{name}"
+        source, target = f"{self.source}/hub/{name}", f"{self.target}/hub/{name}"
         return CopyJob(self.cluster, self.worker, self.repo, source, target, self._record)
 
     @property
@@ -91,13 +93,16 @@ class CopyStep:
     def _record_probe(self) -> Probe[CopyRecord]:
         return copy_record_probe(self._record)
 
-    def _hub(self, node: Node) -> str:
-        return f"{expand(self.cache, node.home)}/hub"
+    @property
+    def _there(self) -> Probe[ModelFiles]:
+        return model_files_probe(f"{self.source}/hub", self.repo)
 
-    def _files(self, node: Node) -> Probe[ModelFiles]:
-        return model_files_probe(self._hub(node), self.repo)
+    @property
+    def _here(self) -> Probe[ModelFiles]:
+        return model_files_probe(f"{self.target}/hub", self.repo)
 
 
-def steps(cluster: Cluster, repo: str, cache: str, parallel: int = 4) -> tuple[CopyStep, ...]:
-    """One for every worker. `cache` is the Hugging Face cache (`~` is each node's home), `parallel` rsyncs at once."""
-    return tuple(CopyStep(cluster, worker, repo, cache, parallel) for worker in cluster.workers)
+def steps(cluster: Cluster, repo: str, caches: Mapping[str, str], parallel: int = 4) -> tuple[CopyStep, ...]:
+    """One for every worker. `caches` are the Hugging Face caches by node name, `parallel` rsyncs run at once."""
+    source = caches[cluster.head.name]
+    return tuple(CopyStep(cluster, worker, repo, source, caches[worker.name], parallel) for worker in cluster.workers)

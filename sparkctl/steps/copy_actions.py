@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 
+from sparkctl.amounts import plural, size
 from sparkctl.core.action import Context, Progress
 from sparkctl.errors import Interrupted, StepFailed
 from sparkctl.facts.model_files import PARTIAL
-from sparkctl.report.amounts import plural, size
 from sparkctl.steps.host_state import tidy
 from sparkctl.steps.ssh_trust import ssh_options
 from sparkctl.topology import Cluster, Node

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sparkctl.amounts import size
 from sparkctl.core.action import Action
 from sparkctl.core.service import LABEL_CLUSTER
 from sparkctl.core.step import Blocked, Finding, Layer, Ok
@@ -11,7 +12,6 @@ from sparkctl.facts.dockerd import DOCKERD, DockerdFact
 from sparkctl.facts.gpu import GPU, GpuFact, GpuProcess
 from sparkctl.facts.host import HOST, DiskFact, HostFact, disk_probe
 from sparkctl.facts.probe import Facts, Want
-from sparkctl.report.amounts import size
 from sparkctl.topology import Cluster, Node
 
 GIB = 2**30

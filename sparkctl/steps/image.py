@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from sparkctl.core.action import Action
 from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.docker import IMAGE_IDS, image_probe
-from sparkctl.facts.image import ARCHITECTURES, MACHINE, brought_probe, contents_probe
+from sparkctl.facts.host import HOST
+from sparkctl.facts.image import ARCHITECTURES, brought_probe, contents_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.steps.image_actions import Carry, Login, Pull, forget_images, forget_looks, look, remove_images
 from sparkctl.topology import Cluster, Node
@@ -31,12 +32,12 @@ class PullStep:
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        probes = (image_probe(self.reference), IMAGE_IDS, MACHINE, brought_probe(self.cluster, self.cluster.head))
+        probes = (image_probe(self.reference), IMAGE_IDS, HOST, brought_probe(self.cluster, self.cluster.head))
         return tuple(Want(self.node, probe) for probe in probes)
 
     def check(self, facts: Facts) -> Finding:
         image = facts.get(self.node, image_probe(self.reference))
-        machine = facts.get(self.node, MACHINE)
+        machine = facts.get(self.node, HOST).architecture or "unknown"
         if image is None:
             if facts.get(self.node, IMAGE_IDS) is None:
                 return Pending(step_id("docker", self.node))

@@ -1,6 +1,7 @@
 """The model store `nfs`: the head's model cache, exported over the fabric and mounted by every worker."""
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action
@@ -112,19 +113,14 @@ class ExportStep:
         )
 
 
-def steps(cluster: Cluster, folder: str) -> tuple[ExportStep | MountStep | ReadBackStep, ...]:
-    """Export, mounts and read-backs for `folder`; a leading `~` stands for each node's own home."""
+def steps(cluster: Cluster, folders: Mapping[str, str]) -> tuple[ExportStep | MountStep | ReadBackStep, ...]:
+    """Export, mounts and read-backs; `folders` by node name: the head's is shared, a worker's is where it appears."""
     if not cluster.workers:
         return ()
-    source = expand(folder, cluster.head.home)
-    mounts = (MountStep(cluster, worker, source, expand(folder, worker.home)) for worker in cluster.workers)
-    reads = (ReadBackStep(cluster, worker, source, expand(folder, worker.home)) for worker in cluster.workers)
+    source = folders[cluster.head.name]
+    mounts = (MountStep(cluster, worker, source, folders[worker.name]) for worker in cluster.workers)
+    reads = (ReadBackStep(cluster, worker, source, folders[worker.name]) for worker in cluster.workers)
     return (ExportStep(cluster, source), *mounts, *reads)
-
-
-def expand(folder: str, home: str) -> str:
-    """An absolute path from one that may start with `~`."""
-    return home + folder[1:] if folder == "~" or folder.startswith("~/") else folder
 
 
 def _tidy() -> Run:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from sparkctl.amounts import plural, size
 from sparkctl.core.action import Action
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.nfs import MountFact, mount_probe, token_probe, unescape
 from sparkctl.facts.probe import Facts, Probe, Want
-from sparkctl.report.amounts import plural, size
 from sparkctl.steps.nfs_actions import AddToFstab, Detach, DropFromFstab, Mount, ReadBack, RemoveToken, token_path
 from sparkctl.topology import Cluster, Node
 

@@ -8,14 +8,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import yaml
 from documents import check_document
 from machines import TestLab
 
 from sparkctl import data
+from sparkctl.lab.spec import Lab
 
+Place = TypeVar("Place", TestLab, Lab)
 PROGRAM = Path(sys.executable).with_name("sparkctl")
 KEPT = ("PATH", "LANG", "LC_ALL", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
 """What an admin has of this process's environment."""
@@ -44,10 +46,10 @@ class Ran:
 
 
 @dataclass(frozen=True)
-class Admin:
+class Admin(Generic[Place]):
     """Runs `sparkctl VERB --profile … --env-file …`. `env` comes on top of a bare environment."""
 
-    lab: TestLab
+    lab: Place
     home: Path
     profile: str = "lab"
     env: Mapping[str, str] = field(default_factory=dict)
@@ -87,11 +89,11 @@ class Admin:
         }
         return {**kept, **own, **self.env}
 
-    def serving(self, profile: str | Path) -> "Admin":
+    def serving(self, profile: str | Path) -> "Admin[Place]":
         """The same admin with another profile."""
         return replace(self, profile=str(profile))
 
-    def having(self, **env: str) -> "Admin":
+    def having(self, **env: str) -> "Admin[Place]":
         """The same admin with more in the environment."""
         return replace(self, env={**self.env, **env})
 

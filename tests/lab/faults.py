@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 from machines import Machine, TestLab
@@ -68,7 +67,7 @@ class Deployment:
         path.write_text("".join(f"{name}={value}\n" for name, value in values.items() if value))
         return path
 
-    def profile(self, **changes: dict[str, Any]) -> Path:
+    def profile(self, **changes: object) -> Path:
         """The shipped profile of the lab with other values, section by section."""
         read = yaml.safe_load((data.path("profiles") / "lab.yaml").read_text())
         for section, values in changes.items():

@@ -21,7 +21,7 @@ OF_WORKLOAD = ("containers", "volumes", "listeners", "processes", "mounts", "fil
 
 
 @pytest.fixture(scope="module")
-def admin(lab: TestLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
+def admin(lab: TestLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin[TestLab]]:
     """The one who deploys; whatever other modules left is taken away first, and all of it at the end."""
     somebody = Admin(lab, tmp_path_factory.mktemp("admin"))
     somebody("down", "--purge", "--yes")
@@ -33,7 +33,7 @@ def admin(lab: TestLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ad
 
 
 @pytest.fixture(scope="module")
-def before(admin: Admin) -> list[Snapshot]:
+def before(admin: Admin[TestLab]) -> list[Snapshot]:
     """The nodes before anything was deployed."""
     return look(admin)
 
@@ -48,11 +48,11 @@ LOCKS = "/run/lock/sparkctl-"
 """The lock of a cluster names who ran what last; it goes with down."""
 
 
-def look(admin: Admin) -> list[Snapshot]:
+def look(admin: Admin[TestLab]) -> list[Snapshot]:
     return [take(machine) for machine in admin.lab.nodes]
 
 
-def test_looking_changes_nothing(admin: Admin, before: list[Snapshot]) -> None:
+def test_looking_changes_nothing(admin: Admin[TestLab], before: list[Snapshot]) -> None:
     document = admin.json("plan")
     assert document["summary"]["create"] > 0
     assert document["summary"]["blocked"] == 0
@@ -65,7 +65,7 @@ def test_looking_changes_nothing(admin: Admin, before: list[Snapshot]) -> None:
     assert differences(before, look(admin)) == []
 
 
-def test_up_until_image_stops_there(admin: Admin, before: list[Snapshot], first_up: dict[str, float]) -> None:
+def test_up_until_image_stops_there(admin: Admin[TestLab], before: list[Snapshot], first_up: dict[str, float]) -> None:
     document = admin.json("up", "--until", "image", "--yes")
     first_up["image"] = document["run"]["seconds"]
     assert document["result"] == "done"
@@ -80,7 +80,7 @@ def test_up_until_image_stops_there(admin: Admin, before: list[Snapshot], first_
     admin("plan", "--exit-code", code=2)
 
 
-def test_up_deploys(admin: Admin, first_up: dict[str, float]) -> None:
+def test_up_deploys(admin: Admin[TestLab], first_up: dict[str, float]) -> None:
     document = admin.json("up", "--yes")
     first_up["rest"] = document["run"]["seconds"]
     assert document["result"] == "done"
@@ -92,7 +92,7 @@ def test_up_deploys(admin: Admin, first_up: dict[str, float]) -> None:
     assert document["timings"]["critical_path"]["steps"][-1] == "serving@spark-1"
 
 
-def test_the_model_answers(admin: Admin) -> None:
+def test_the_model_answers(admin: Admin[TestLab]) -> None:
     """Stands on test_up_deploys."""
     document = admin.json("test")
     assert document["passed"]
@@ -100,7 +100,7 @@ def test_the_model_answers(admin: Admin) -> None:
     assert document["endpoint"] in admin("test").out
 
 
-def test_a_second_up_changes_nothing(admin: Admin) -> None:
+def test_a_second_up_changes_nothing(admin: Admin[TestLab]) -> None:
     """Stands on test_up_deploys. What the program counts is held against what the nodes' sshd saw."""
     admin("plan", "--exit-code")
     ids, seen = containers(admin.lab), look(admin)
@@ -120,7 +120,7 @@ def test_a_second_up_changes_nothing(admin: Admin) -> None:
     assert differences([s.less(*OF_WORKLOAD[2:]) for s in seen], [s.less(*OF_WORKLOAD[2:]) for s in look(admin)]) == []
 
 
-def test_another_admin_sees_the_same(admin: Admin, tmp_path: Path) -> None:
+def test_another_admin_sees_the_same(admin: Admin[TestLab], tmp_path: Path) -> None:
     """Stands on test_up_deploys. Nothing that up needs lies on the laptop that deployed."""
     other = Admin(admin.lab, tmp_path)
     assert "no changes" in other("up").out
@@ -130,7 +130,7 @@ def test_another_admin_sees_the_same(admin: Admin, tmp_path: Path) -> None:
     assert admin.json("plan")["summary"] == other.json("plan")["summary"]
 
 
-def test_drift_of_files_is_mended_and_nothing_restarts(admin: Admin) -> None:
+def test_drift_of_files_is_mended_and_nothing_restarts(admin: Admin[TestLab]) -> None:
     """Stands on test_up_deploys: a record of ours, a secret's mode, and a file of the model on the worker."""
     ids, head, worker = containers(admin.lab), admin.lab.head, admin.lab.worker
     state = f"/home/nvidia/.sparkctl/{admin.lab.lab.name}"
@@ -153,7 +153,7 @@ def test_drift_of_files_is_mended_and_nothing_restarts(admin: Admin) -> None:
     admin("plan", "--exit-code")
 
 
-def test_a_worker_that_is_gone_comes_back_and_the_head_stays(admin: Admin) -> None:
+def test_a_worker_that_is_gone_comes_back_and_the_head_stays(admin: Admin[TestLab]) -> None:
     """Stands on test_up_deploys."""
     ids = containers(admin.lab)
     admin.lab.worker.root("docker", "rm", "-f", ids["ray-worker@spark-2"])
@@ -166,7 +166,7 @@ def test_a_worker_that_is_gone_comes_back_and_the_head_stays(admin: Admin) -> No
     admin("test")
 
 
-def test_a_head_that_was_stopped_is_replaced_with_all_that_stands_on_it(admin: Admin) -> None:
+def test_a_head_that_was_stopped_is_replaced_with_all_that_stands_on_it(admin: Admin[TestLab]) -> None:
     """Stands on test_up_deploys."""
     ids = containers(admin.lab)
     admin.lab.head.root("docker", "stop", "-t", "1", ids["ray-head@spark-1"])
@@ -180,7 +180,7 @@ def test_a_head_that_was_stopped_is_replaced_with_all_that_stands_on_it(admin: A
     admin("plan", "--exit-code")
 
 
-def test_stop_takes_the_workload_only(admin: Admin) -> None:
+def test_stop_takes_the_workload_only(admin: Admin[TestLab]) -> None:
     """Stands on test_up_deploys."""
     deployed = look(admin)
     refusal = admin("stop", code=1)
@@ -197,7 +197,7 @@ def test_stop_takes_the_workload_only(admin: Admin) -> None:
     assert "nothing to remove" in admin("stop", "--yes").out
 
 
-def test_up_after_stop_starts_the_workload_only(admin: Admin, first_up: dict[str, float]) -> None:
+def test_up_after_stop_starts_the_workload_only(admin: Admin[TestLab], first_up: dict[str, float]) -> None:
     """Stands on test_stop_takes_the_workload_only and test_up_deploys."""
     document = admin.json("up", "--yes")
     layers = {item["id"]: item["layer"] for item in document["items"]}
@@ -206,7 +206,7 @@ def test_up_after_stop_starts_the_workload_only(admin: Admin, first_up: dict[str
     admin("test")
 
 
-def test_down_leaves_images_and_model_and_says_so(admin: Admin, before: list[Snapshot]) -> None:
+def test_down_leaves_images_and_model_and_says_so(admin: Admin[TestLab], before: list[Snapshot]) -> None:
     """Stands on test_up_after_stop_starts_the_workload_only."""
     ran = admin("down", "--yes")
     assert "images and models are kept; sparkctl down --purge removes them" in ran.out
@@ -222,7 +222,7 @@ def test_down_leaves_images_and_model_and_says_so(admin: Admin, before: list[Sna
     assert "nothing to remove" in admin("down", "--yes").out
 
 
-def test_purge_leaves_no_trace(admin: Admin, before: list[Snapshot]) -> None:
+def test_purge_leaves_no_trace(admin: Admin[TestLab], before: list[Snapshot]) -> None:
     """Stands on test_down_leaves_images_and_model_and_says_so."""
     assert "nothing is kept" in admin("down", "--purge", "--yes").out
     assert differences(before, look(admin)) == []
@@ -232,7 +232,7 @@ def test_purge_leaves_no_trace(admin: Admin, before: list[Snapshot]) -> None:
 MODEL_RECORDS = {"models--sparklab--tiny-llama", "models--sparklab--tiny-llama@main.json"}
 
 
-def drifted(admin: Admin, *expected: tuple[str, str]) -> None:
+def drifted(admin: Admin[TestLab], *expected: tuple[str, str]) -> None:
     """Both status and plan name each step with those words, and status exits with 2."""
     status = admin.json("status", code=2)
     assert status["state"] == "drifted"

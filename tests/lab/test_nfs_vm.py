@@ -41,7 +41,9 @@ the loopback, of which containerd takes another one at every boot."""
 
 
 @pytest.fixture(scope="module")
-def admin(vm_lab: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Admin]:
+def admin(
+    vm_lab: Lab, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Admin[Lab]]:
     """Somebody who deploys the shipped profile; what a failure leaves is taken away."""
     image = {"VLLM_IMAGE": publish_small_image(vm_lab)}
     somebody = Admin(vm_lab, tmp_path_factory.mktemp("admin"), profile="lab-vm", env=image)
@@ -68,7 +70,7 @@ def before(vm_lab: Lab) -> list[set[str]]:
 
 
 def test_a_mount_that_would_hide_files_is_refused(
-    admin: Admin, before: list[set[str]], vm_lab: Lab, worker: VirtualMachine
+    admin: Admin[Lab], before: list[set[str]], vm_lab: Lab, worker: VirtualMachine
 ) -> None:
     worker.ssh(f"mkdir -p {CACHE}/hub; head -c 3M /dev/urandom >{CACHE}/hub/weights; echo hf_mine >{CACHE}/token")
     try:
@@ -85,7 +87,7 @@ def test_a_mount_that_would_hide_files_is_refused(
         worker.ssh("rm -r ~/.cache")
 
 
-def test_up_deploys_down_to_the_model(admin: Admin, head: VirtualMachine, worker: VirtualMachine) -> None:
+def test_up_deploys_down_to_the_model(admin: Admin[Lab], head: VirtualMachine, worker: VirtualMachine) -> None:
     document = admin("up", *GROUND, "--yes", "--json", "--quiet", timeout=1500).document
     assert document["result"] == "done"
     assert {"packages@spark-1", "packages@spark-2", EXPORT, MOUNT, READ_BACK, "model@spark-1"} <= changed(document)
@@ -97,7 +99,7 @@ def test_up_deploys_down_to_the_model(admin: Admin, head: VirtualMachine, worker
 def test_the_head_exports_to_the_worker_on_the_fabric_alone(head: VirtualMachine, worker: VirtualMachine) -> None:
     """Stands on test_up_deploys_down_to_the_model."""
     (line,) = head.root("exportfs -s").splitlines()
-    path, client, options = re.fullmatch(r"(\S+)\s+([\d.]+)\((.*)\)", line).groups()  # type: ignore[union-attr]
+    path, client, options = re.fullmatch(r"(\S+)\s+([\d.]+)\((.*)\)", line).groups()
     assert (path, client) == (CACHE, worker.fabric_ip)
     assert {"rw", "sync", "no_root_squash"} <= set(options.split(","))
     assert not head.root("cat /etc/exports | grep -v ^# || true")
@@ -125,14 +127,14 @@ def test_the_model_is_on_the_head_and_read_on_the_worker(head: VirtualMachine, w
     assert below == "", "the worker has files of its own below the mount"
 
 
-def test_a_second_up_changes_nothing(admin: Admin) -> None:
+def test_a_second_up_changes_nothing(admin: Admin[Lab]) -> None:
     """Stands on test_up_deploys_down_to_the_model."""
     document = admin.json("up", *GROUND, "--yes")
     assert document["result"] == "no changes"
     assert "run" not in document
 
 
-def test_unmounted_by_hand_is_drift_and_mended(admin: Admin, worker: VirtualMachine) -> None:
+def test_unmounted_by_hand_is_drift_and_mended(admin: Admin[Lab], worker: VirtualMachine) -> None:
     """Stands on test_up_deploys_down_to_the_model."""
     worker.root(f"umount {CACHE}")
     status = admin.json("status", code=2)
@@ -142,7 +144,9 @@ def test_unmounted_by_hand_is_drift_and_mended(admin: Admin, worker: VirtualMach
     assert checksums(worker)
 
 
-def test_a_stale_mount_is_named_and_hangs_nobody(admin: Admin, head: VirtualMachine, worker: VirtualMachine) -> None:
+def test_a_stale_mount_is_named_and_hangs_nobody(
+    admin: Admin[Lab], head: VirtualMachine, worker: VirtualMachine
+) -> None:
     """Stands on test_up_deploys_down_to_the_model. A hard mount waits for its server for ever."""
     with server_stopped(head):
         began = time.monotonic()
@@ -158,7 +162,7 @@ def test_a_stale_mount_is_named_and_hangs_nobody(admin: Admin, head: VirtualMach
         assert checksums(worker)
 
 
-def test_a_reboot_of_the_worker_brings_the_mount_back(admin: Admin, worker: VirtualMachine) -> None:
+def test_a_reboot_of_the_worker_brings_the_mount_back(admin: Admin[Lab], worker: VirtualMachine) -> None:
     """Stands on test_up_deploys_down_to_the_model."""
     worker.reboot()
     assert checksums(worker)
@@ -166,7 +170,7 @@ def test_a_reboot_of_the_worker_brings_the_mount_back(admin: Admin, worker: Virt
     admin("plan", *GROUND, "--exit-code")
 
 
-def test_purge_takes_everything_away(admin: Admin, before: list[set[str]], vm_lab: Lab) -> None:
+def test_purge_takes_everything_away(admin: Admin[Lab], before: list[set[str]], vm_lab: Lab) -> None:
     """Stands on test_up_deploys_down_to_the_model."""
     assert "nothing is kept" in admin("down", "--purge", "--yes", timeout=900).out
     after = look(vm_lab)

@@ -30,7 +30,9 @@ def canaries() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def admin(lab: TestLab, canaries: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
+def admin(
+    lab: TestLab, canaries: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Admin[TestLab]]:
     """Has the secrets in the environment, and a model that the hub gives to holders of the token alone."""
     home = tmp_path_factory.mktemp("admin")
     plain = Admin(lab, home)
@@ -53,7 +55,7 @@ def lines(canaries: dict[str, str]) -> CommandLines:
     return CommandLines(forms(canaries))
 
 
-def test_without_the_token_the_gated_model_is_refused(admin: Admin, canaries: dict[str, str]) -> None:
+def test_without_the_token_the_gated_model_is_refused(admin: Admin[TestLab], canaries: dict[str, str]) -> None:
     wrong = admin.having(HF_TOKEN="hf_wrong")
     refused = wrong("up", "--yes", "--until", "model", code=1)
     assert "gated or private" in refused.err
@@ -62,7 +64,9 @@ def test_without_the_token_the_gated_model_is_refused(admin: Admin, canaries: di
     assert not [name for name in canaries.values() if name in refused.text]
 
 
-def test_no_secret_is_in_any_command_line_during_up(admin: Admin, lines: CommandLines, spoken: list[Ran]) -> None:
+def test_no_secret_is_in_any_command_line_during_up(
+    admin: Admin[TestLab], lines: CommandLines, spoken: list[Ran]
+) -> None:
     """Stands on the token being delivered anew: the one of the test above was wrong."""
     with lines.watched():
         spoken.append(admin("up", "--yes", "--verbose", "--timings"))
@@ -85,7 +89,7 @@ def test_no_secret_is_printed(spoken: list[Ran], canaries: dict[str, str]) -> No
     assert "Traceback" not in "".join(ran.text for ran in spoken)
 
 
-def test_secrets_lie_in_one_folder_of_the_head(admin: Admin, canaries: dict[str, str]) -> None:
+def test_secrets_lie_in_one_folder_of_the_head(admin: Admin[TestLab], canaries: dict[str, str]) -> None:
     """Stands on test_no_secret_is_in_any_command_line_during_up."""
     folder, sought = secrets_folder(admin), forms(canaries)
     assert files_with(admin.lab.head, sought) == [f"{folder}/api-key", f"{folder}/hf-token"]
@@ -95,14 +99,14 @@ def test_secrets_lie_in_one_folder_of_the_head(admin: Admin, canaries: dict[str,
         assert admin.lab.head.root("stat", "-c", "%a %U", f"{folder}/{name}").split() == ["600", "nvidia"]
 
 
-def test_engines_logs_and_journals_hold_none(admin: Admin, canaries: dict[str, str]) -> None:
+def test_engines_logs_and_journals_hold_none(admin: Admin[TestLab], canaries: dict[str, str]) -> None:
     """Stands on test_no_secret_is_in_any_command_line_during_up."""
     for machine in admin.lab.nodes:
         assert words_with(machine, forms(canaries)) == []
     assert words_with(admin.lab.head, [b"sparkctl.cluster"]) != [], "the search finds what is there"
 
 
-def test_the_laptop_keeps_none(admin: Admin, canaries: dict[str, str]) -> None:
+def test_the_laptop_keeps_none(admin: Admin[TestLab], canaries: dict[str, str]) -> None:
     """Stands on test_no_secret_is_in_any_command_line_during_up."""
     assert laptop_files_with(admin.home, forms(canaries)) == []
     journals = list(admin.home.rglob("journal/*.jsonl"))
@@ -112,7 +116,7 @@ def test_the_laptop_keeps_none(admin: Admin, canaries: dict[str, str]) -> None:
         assert [json.loads(line)["event"] for line in journal.read_text().splitlines()][-1] == "RunEnded"
 
 
-def test_the_api_wants_the_key(admin: Admin, canaries: dict[str, str]) -> None:
+def test_the_api_wants_the_key(admin: Admin[TestLab], canaries: dict[str, str]) -> None:
     """Stands on test_no_secret_is_in_any_command_line_during_up."""
     access = admin.json("credentials")
     assert access["api_key"] == canaries["VLLM_API_KEY"]
@@ -128,7 +132,7 @@ def test_the_api_wants_the_key(admin: Admin, canaries: dict[str, str]) -> None:
     assert f"export OPENAI_API_KEY={canaries['VLLM_API_KEY']}\n" in exported
 
 
-def test_a_new_key_counts_at_once_and_the_old_one_no_more(admin: Admin, canaries: dict[str, str]) -> None:
+def test_a_new_key_counts_at_once_and_the_old_one_no_more(admin: Admin[TestLab], canaries: dict[str, str]) -> None:
     """Stands on test_the_api_wants_the_key."""
     fresh = f"canary-fresh-{secrets.token_hex(16)}"
     rotated, ids = admin.having(VLLM_API_KEY=fresh), containers(admin.lab)
@@ -145,7 +149,7 @@ def test_a_new_key_counts_at_once_and_the_old_one_no_more(admin: Admin, canaries
     rotated("plan", "--exit-code")
 
 
-def test_ray_answers_no_stranger(admin: Admin) -> None:
+def test_ray_answers_no_stranger(admin: Admin[TestLab]) -> None:
     """Stands on test_no_secret_is_in_any_command_line_during_up.
 
     Ray listens on every address of its node, so that the network of the clients reaches it too: only the token, which
@@ -160,7 +164,7 @@ def test_ray_answers_no_stranger(admin: Admin) -> None:
     assert "GPU" not in refused.replace("RAY_AUTH_MODE", "")
 
 
-def test_what_listens_on_every_address_is_known(admin: Admin) -> None:
+def test_what_listens_on_every_address_is_known(admin: Admin[TestLab]) -> None:
     """Stands on test_no_secret_is_in_any_command_line_during_up."""
     for machine in admin.lab.nodes:
         unknown = {
@@ -177,7 +181,7 @@ def answer(url: str, key: str) -> str:
         return client.completions.create(model=GATED, prompt="1", max_tokens=1).choices[0].text
 
 
-def secrets_folder(admin: Admin) -> str:
+def secrets_folder(admin: Admin[TestLab]) -> str:
     return f"/home/nvidia/.sparkctl/{admin.lab.lab.name}/secrets"
 
 

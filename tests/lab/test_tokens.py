@@ -29,7 +29,7 @@ class Answer:
 
 
 @pytest.fixture(scope="module")
-def admin(lab: TestLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin]:
+def admin(lab: TestLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Admin[TestLab]]:
     """Starts without containers of the cluster; takes all of them away at the end, on both nodes."""
     somebody = Admin(lab, tmp_path_factory.mktemp("admin"))
     somebody("stop", "--yes")
@@ -43,7 +43,7 @@ def answers() -> dict[str, Answer]:
     return {}
 
 
-def test_two_ranks_without_ray(admin: Admin, answers: dict[str, Answer]) -> None:
+def test_two_ranks_without_ray(admin: Admin[TestLab], answers: dict[str, Answer]) -> None:
     mp = admin.serving(write_profile(admin.home, "mp", engine={"backend": "mp"}))
     mp.json("up", "--yes")
     assert containers(admin.lab).keys() == {"vllm@spark-1", "vllm-rank1@spark-2"}
@@ -54,7 +54,7 @@ def test_two_ranks_without_ray(admin: Admin, answers: dict[str, Answer]) -> None
     mp("plan", "--exit-code")
 
 
-def test_two_ranks_over_ray_say_the_same(admin: Admin, answers: dict[str, Answer]) -> None:
+def test_two_ranks_over_ray_say_the_same(admin: Admin[TestLab], answers: dict[str, Answer]) -> None:
     """Stands on test_two_ranks_without_ray, whose second rank must go."""
     ray = admin.serving(write_profile(admin.home, "ray", engine={"backend": "ray"}))
     plan = {item["id"]: item for item in ray.json("plan")["items"]}
@@ -69,7 +69,7 @@ def test_two_ranks_over_ray_say_the_same(admin: Admin, answers: dict[str, Answer
     ray("plan", "--exit-code")
 
 
-def test_auto_chooses_ray_where_the_image_has_it(admin: Admin, answers: dict[str, Answer]) -> None:
+def test_auto_chooses_ray_where_the_image_has_it(admin: Admin[TestLab], answers: dict[str, Answer]) -> None:
     """Stands on test_two_ranks_over_ray_say_the_same: what auto wants is there already."""
     ids = containers(admin.lab)
     assert "no changes" in admin("up").out
@@ -77,7 +77,7 @@ def test_auto_chooses_ray_where_the_image_has_it(admin: Admin, answers: dict[str
     same(ask(admin), answers["ray"])
 
 
-def test_one_rank_by_itself_says_the_same(admin: Admin, answers: dict[str, Answer]) -> None:
+def test_one_rank_by_itself_says_the_same(admin: Admin[TestLab], answers: dict[str, Answer]) -> None:
     """Stands on test_two_ranks_over_ray_say_the_same, whose Ray must go from the one node that is left."""
     engine = {"backend": "auto", "tensor_parallel": 1}
     one = admin.serving(write_profile(admin.home, "one", nodes=1, engine=engine))
@@ -91,13 +91,13 @@ def test_one_rank_by_itself_says_the_same(admin: Admin, answers: dict[str, Answe
     one("plan", "--exit-code")
 
 
-def test_stopping_all_nodes_leaves_no_container(admin: Admin) -> None:
+def test_stopping_all_nodes_leaves_no_container(admin: Admin[TestLab]) -> None:
     """Stands on test_one_rank_by_itself_says_the_same: the other node still has its Ray worker."""
     admin("stop", "--yes")
     assert containers(admin.lab) == {}
 
 
-def ask(admin: Admin) -> Answer:
+def ask(admin: Admin[TestLab]) -> Answer:
     """The same request each time, by the stock client to the endpoint that `credentials` names; then streamed."""
     access = admin.json("credentials")
     client = OpenAI(base_url=access["base_url"], api_key=access["api_key"], max_retries=0, timeout=120)
@@ -110,7 +110,7 @@ def ask(admin: Admin) -> Answer:
     assert choice.logprobs
     assert choice.logprobs.token_logprobs
     found = [value for value in choice.logprobs.token_logprobs if value is not None]
-    return Answer(tuple(choice.model_extra["token_ids"]), tuple(found), choice.text)  # type: ignore[index]
+    return Answer(tuple(choice.model_extra["token_ids"]), tuple(found), choice.text)
 
 
 def same(left: Answer, right: Answer) -> None:
@@ -120,14 +120,14 @@ def same(left: Answer, right: Answer) -> None:
     assert all(math.isclose(a, b, abs_tol=1e-3) for a, b in zip(left.logprobs, right.logprobs, strict=True))
 
 
-def proofs(admin: Admin) -> set[str]:
+def proofs(admin: Admin[TestLab]) -> set[str]:
     """The proofs that `sparkctl test` made, all of them passed."""
     document = admin.json("test")
     assert document["passed"]
     return {proof["name"] for proof in document["proofs"]}
 
 
-def command(admin: Admin, service: str) -> str:
+def command(admin: Admin[TestLab], service: str) -> str:
     """The command line of a service's container on the head."""
     container = containers(admin.lab)[f"{service}@spark-1"]
     return admin.lab.head.root("docker", "inspect", "-f", '{{join .Config.Cmd " "}}', container)

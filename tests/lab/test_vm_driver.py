@@ -34,7 +34,7 @@ def test_identity_is_complete_and_keeps_secrets_to_root(paper_lab: Lab) -> None:
         assert (key.mode, key.uid) == (0o600, 0)
         authorized = tar.getmember("home/nvidia/.ssh/authorized_keys")
         assert (authorized.mode, authorized.uid) == (0o600, 1000)
-        texts = {m.name: tar.extractfile(m).read().decode() for m in tar.getmembers() if m.isfile()}  # type: ignore[union-attr]
+        texts = {m.name: tar.extractfile(m).read().decode() for m in tar.getmembers() if m.isfile()}
     assert texts["etc/hostname"] == "spark-2\n"
     assert "127.0.1.1 spark-2\n" in texts["etc/hosts"] and "10.99.0.2 hub.lab\n" in texts["etc/hosts"]
     assert "MTUBytes=9000" in texts[f"etc/systemd/network/10-{FABRIC_NIC}.link"]

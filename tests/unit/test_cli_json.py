@@ -1,13 +1,13 @@
 """docs/json.md says what the documents hold: no member that it lacks, none that never comes, no other type."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_fakes import Cli, FakeStep, World, containers, small_world, with_logs
+from documents import TABLES, check_document, check_members, members, own
 
 from sparkctl.core.step import Layer
 from sparkctl.errors import StepFailed
@@ -15,45 +15,10 @@ from sparkctl.prove import Proof
 from sparkctl.report.explain import examination_data
 from sparkctl.report.proofs import proofs_data
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "json.md"
-TYPES: dict[str, type | tuple[type, ...]] = {
-    "string": str,
-    "integer": int,
-    "number": (int, float),
-    "boolean": bool,
-    "object": dict,
-}
-SCHEMAS = dict(re.findall(r"^## sparkctl/(\S+)/1\n(.*?)(?=^## |\Z)", DOCUMENT.read_text(), re.M | re.S))
 WITHOUT_SAMPLE = {"test", "doctor", "init", "lab-up", "lab-down", "lab-ssh"}
 """Made by commands that need more than fake nodes; their own tests see them."""
 OPTIONAL = {"notes[]"}
 """Members that an ordinary configuration has none of."""
-
-
-def own(name: str) -> dict[str, str]:
-    """The paths of a schema's own table with their types."""
-    return dict(re.findall(r"^\| `(\S+)` \| (\w+) \|", SCHEMAS[name], re.M))
-
-
-def members(name: str) -> dict[str, str]:
-    """The documented paths of a schema, those that it shares with another included."""
-    base = re.search(r"All members of `sparkctl/(\S+)/1`", SCHEMAS[name])
-    return {**(members(base[1]) if base else {}), **own(name)}
-
-
-def leaves(value: Any, known: dict[str, str], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every documented place of a document, with its value; elements of one list share a place."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            free = f"{path}.*" in known
-            place = f"{path}.*" if free else f"{path}.{key}".lstrip(".")
-            if not isinstance(inner, list) and not (isinstance(inner, dict) and f"{place}.*" in known):
-                yield place, inner
-            yield from leaves(inner, known, place)
-    elif isinstance(value, list):
-        for inner in value:
-            yield f"{path}[]", inner
-            yield from leaves(inner, known, f"{path}[]")
 
 
 @pytest.fixture
@@ -112,19 +77,9 @@ def samples(cli: Cli) -> Iterator[dict[str, Any]]:
 def test_documents_hold_what_the_page_says(cli: Cli) -> None:
     seen: dict[str, set[str]] = {}
     for document in samples(cli):
-        name = re.fullmatch(r"sparkctl/(\S+)/1", document.pop("schema"))
-        assert name
-        known = members(name[1])
-        nested = {place for place, kind in known.items() if kind == "object" and place in ("error", "also[]")}
-        for place, value in leaves(document, known):
-            if name[1] != "error" and place.startswith(("error.", "also[].")) and nested:
-                place = re.sub(r"^(error|also\[\])", "error", place)
-                assert place in members("error"), f"{name[1]}: {place} of an error is not documented"
-                continue
-            assert place in known, f"{name[1]}: {place} is not in docs/json.md"
-            assert isinstance(value, TYPES[known[place]]), f"{name[1]}: {place} is {value!r}"
-            seen.setdefault(name[1], set()).add(place)
-    assert seen.keys() == SCHEMAS.keys() - WITHOUT_SAMPLE
+        schema, places = check_document(document)
+        seen.setdefault(schema, set()).update(places)
+    assert seen.keys() == TABLES.keys() - WITHOUT_SAMPLE
     for schema, places in seen.items():
         assert own(schema).keys() - places - OPTIONAL == set(), f"{schema}: documented, never seen"
 
@@ -139,6 +94,4 @@ def test_documents_of_proofs_and_checks() -> None:
     plan = make_plan(steps, gather(hosts_of(), [want for step in steps for want in step.wants]))
     document = {"cluster": "demo", **examination_data(plan.items, {"spark-2": "no answer"})}
     document |= proofs_data([Proof("token", passed=False, shows="nothing", seconds=1.5, fix="sparkctl up")])
-    places = dict(leaves(document, known))
-    assert places.keys() == known.keys() - {"endpoint"}
-    assert all(isinstance(value, TYPES[known[place]]) for place, value in places.items())
+    assert check_members(document, known) == known.keys() - {"endpoint"}

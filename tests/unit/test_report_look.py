@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from sparkctl.report.amounts import amount, plural, size, span
+from sparkctl.amounts import amount, plural, size, span
 from sparkctl.report.look import ASCII, UNICODE, clean, look_at
 
 

@@ -35,6 +35,10 @@ def _ports(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
     return host_ports.steps(cluster, [host_ports.PortWish(*wish) for wish in args["wishes"]])
 
 
+def _folders(cluster: Cluster, folder: str) -> dict[str, str]:
+    return {node.name: folder.replace("~", node.home, 1) for node in cluster.nodes}
+
+
 ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
     "host": _hosts,
     "docker": lambda cluster, args: host_docker.steps(cluster),
@@ -44,10 +48,13 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
     "fabric": lambda cluster, args: fabric.steps(cluster, **args),
     "ssh-key": lambda cluster, args: ssh_trust.steps(cluster),
     "ssh-trust": lambda cluster, args: ssh_trust.steps(cluster),
-    "nfs-export": lambda cluster, args: nfs.steps(cluster, **args),
-    "nfs-mount": lambda cluster, args: nfs.steps(cluster, **args),
-    "nfs-readback": lambda cluster, args: nfs.steps(cluster, **args),
-    "copy": lambda cluster, args: copy.steps(cluster, **args),
+    **dict.fromkeys(
+        ("nfs-export", "nfs-mount", "nfs-readback"),
+        lambda cluster, args: nfs.steps(cluster, _folders(cluster, args["folder"])),
+    ),
+    "copy": lambda cluster, args: copy.steps(
+        cluster, args["repo"], _folders(cluster, args["cache"]), args["parallel"]
+    ),
     **dict.fromkeys(
         (
             "image",
