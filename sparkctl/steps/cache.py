@@ -8,7 +8,8 @@ from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, step_id
 from sparkctl.facts.probe import Answer, Facts, Probe, Want
 from sparkctl.facts.state import state_path
 from sparkctl.steps.host_state import tidy
-from sparkctl.topology import Cluster, Node
+from sparkctl.steps.place import OnNode
+from sparkctl.topology import Cluster
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,12 @@ class CacheFact:
 
 
 @dataclass(frozen=True)
-class CacheStep:
+class CacheStep(OnNode):
     """The cache folder, writable for the node's login. `folder` is absolute."""
 
-    cluster: Cluster
-    on: Node
     folder: str
     name: str = "cache"
     layer: Layer = Layer.MODEL
-
-    @property
-    def node(self) -> str:
-        return self.on.name
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -11,29 +11,24 @@ from sparkctl.facts.model_files import CopyRecord, ModelFiles, copy_record_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.facts.state import COPIES, state_path
 from sparkctl.steps.copy_actions import CopyJob, CopyModel, RemoveCopy, VerifyCopy
-from sparkctl.topology import Cluster, Node
+from sparkctl.steps.place import OnWorker
+from sparkctl.topology import Cluster
 
 
 @dataclass(frozen=True)
-class CopyStep:
+class CopyStep(OnWorker):
     """One model on one worker: everything that the head has of it, verified by checksum once per listing.
 
     What the worker has beyond that (another revision, say) is not touched. `source` and `target` are the model caches
     of the head and of the worker.
     """
 
-    cluster: Cluster
-    worker: Node
     repo: str
     source: str
     target: str
     parallel: int = 4
     name: str = "copy"
     layer: Layer = Layer.MODEL
-
-    @property
-    def node(self) -> str:
-        return self.worker.name
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from sparkctl.core.step import Blocked, Finding, Layer, Ok, step_id
 from sparkctl.facts.fabric import FabricFact, Interface, fabric_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.rendering import render
+from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster, Node
 
 FULL_MEGABITS = 200_000
@@ -32,24 +33,18 @@ class Half:
 
 
 @dataclass(frozen=True)
-class FabricStep:
+class FabricStep(OnNode):
     """The fabric from one node. Changes nothing: an address that is missing comes back as netplan to write.
 
     `mtu` in bytes and None for any, `min_gbit` the least link speed in Gb/s, `prefix` the length of the subnet's
     prefix in the netplan that is proposed.
     """
 
-    cluster: Cluster
-    on: Node
     mtu: int | None = None
     min_gbit: float = 0.0
     prefix: int = 24
     name: str = "fabric"
     layer: Layer = Layer.HOST
-
-    @property
-    def node(self) -> str:
-        return self.on.name
 
     @property
     def needs(self) -> tuple[str, ...]:

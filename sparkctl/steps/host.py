@@ -12,6 +12,7 @@ from sparkctl.facts.dockerd import DOCKERD, DockerdFact
 from sparkctl.facts.gpu import GPU, GpuFact, GpuProcess
 from sparkctl.facts.host import HOST, DiskFact, HostFact, disk_probe
 from sparkctl.facts.probe import Facts, Want
+from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster, Node
 
 GIB = 2**30
@@ -45,19 +46,13 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class HostStep:
+class HostStep(OnNode):
     """One node against the wish; it changes nothing, and reports all that is wrong at once."""
 
-    cluster: Cluster
-    on: Node
     wish: HostWish
     name: str = "host"
     layer: Layer = Layer.HOST
     needs: tuple[str, ...] = ()
-
-    @property
-    def node(self) -> str:
-        return self.on.name
 
     @property
     def wants(self) -> tuple[Want, ...]:

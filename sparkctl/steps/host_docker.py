@@ -9,21 +9,16 @@ from sparkctl.core.step import Blocked, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.dockerd import DOCKERD
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.facts.state import GROUP, state_path, state_probe
-from sparkctl.topology import Cluster, Node
+from sparkctl.steps.place import OnNode
+from sparkctl.topology import Cluster
 
 
 @dataclass(frozen=True)
-class DockerStep:
+class DockerStep(OnNode):
     """Starts an engine that is installed and stopped, and joins our user to the group docker."""
 
-    cluster: Cluster
-    on: Node
     name: str = "docker"
     layer: Layer = Layer.HOST
-
-    @property
-    def node(self) -> str:
-        return self.on.name
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from sparkctl.core.step import Blocked, Finding, Layer, Ok, step_id
 from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.ports import LISTENERS, Listener
 from sparkctl.facts.probe import Facts, Want
-from sparkctl.topology import Cluster, Node
+from sparkctl.steps.place import OnNode
+from sparkctl.topology import Cluster
 
 
 @dataclass(frozen=True)
@@ -23,18 +24,12 @@ class PortWish:
 
 
 @dataclass(frozen=True)
-class PortsStep:
+class PortsStep(OnNode):
     """All ports that services of one node will listen on."""
 
-    cluster: Cluster
-    on: Node
     wishes: tuple[PortWish, ...]
     name: str = "ports"
     layer: Layer = Layer.HOST
-
-    @property
-    def node(self) -> str:
-        return self.on.name
 
     @property
     def needs(self) -> tuple[str, ...]:

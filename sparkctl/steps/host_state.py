@@ -9,21 +9,16 @@ from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, ste
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.facts.state import README, StateFact, state_path, state_probe
 from sparkctl.rendering import render
-from sparkctl.topology import Cluster, Node
+from sparkctl.steps.place import OnNode
+from sparkctl.topology import Cluster
 
 
 @dataclass(frozen=True)
-class StateStep:
+class StateStep(OnNode):
     """`~/.sparkctl/<cluster>`, for our user alone."""
 
-    cluster: Cluster
-    on: Node
     name: str = "state"
     layer: Layer = Layer.HOST
-
-    @property
-    def node(self) -> str:
-        return self.on.name
 
     @property
     def needs(self) -> tuple[str, ...]:

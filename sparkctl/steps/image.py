@@ -9,22 +9,18 @@ from sparkctl.facts.host import HOST
 from sparkctl.facts.image import ARCHITECTURES, brought_probe, contents_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.steps.image_actions import Carry, Login, Pull, forget_images, forget_looks, look, remove_images
+from sparkctl.steps.place import OnHead, OnWorker
 from sparkctl.topology import Cluster, Node
 
 
 @dataclass(frozen=True)
-class PullStep:
+class PullStep(OnHead):
     """The image on the head, from its registry."""
 
-    cluster: Cluster
     reference: str
     login: Login | None = None
     name: str = "image"
     layer: Layer = Layer.IMAGE
-
-    @property
-    def node(self) -> str:
-        return self.cluster.head.name
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -54,18 +50,12 @@ class PullStep:
 
 
 @dataclass(frozen=True)
-class CarryStep:
+class CarryStep(OnWorker):
     """The same image on a worker: by id, so that every node runs the very same bytes."""
 
-    cluster: Cluster
-    worker: Node
     reference: str
     name: str = "image"
     layer: Layer = Layer.IMAGE
-
-    @property
-    def node(self) -> str:
-        return self.worker.name
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -93,18 +83,13 @@ class CarryStep:
 
 
 @dataclass(frozen=True)
-class LookStep:
+class LookStep(OnHead):
     """What the image holds, found out once per image id and remembered in the head's state folder."""
 
-    cluster: Cluster
     reference: str
     needs_ray: bool
     name: str = "image-check"
     layer: Layer = Layer.IMAGE
-
-    @property
-    def node(self) -> str:
-        return self.cluster.head.name
 
     @property
     def needs(self) -> tuple[str, ...]:

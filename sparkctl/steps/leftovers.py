@@ -10,27 +10,21 @@ from sparkctl.core.step import Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.runtimes.containers import Remove, is_ours
-from sparkctl.topology import Cluster, Node
+from sparkctl.steps.place import OnNode
 
 
 @dataclass(frozen=True)
-class LeftoversStep:
+class LeftoversStep(OnNode):
     """No container of ours on the node but those of `wished` services.
 
     What sees the processes of one that goes, goes before it. `known` are the services that other steps undo.
     """
 
-    cluster: Cluster
-    on: Node
     wished: frozenset[str]
     known: frozenset[str]
     stop_seconds: int
     name: str = "leftovers"
     layer: Layer = Layer.WORKLOAD
-
-    @property
-    def node(self) -> str:
-        return self.on.name
 
     @property
     def needs(self) -> tuple[str, ...]:

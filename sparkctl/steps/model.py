@@ -11,6 +11,7 @@ from sparkctl.errors import CommandFailed
 from sparkctl.facts.model import ModelFact, begun_probe, folder_name, marker_file, model_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.steps.host_state import tidy
+from sparkctl.steps.place import OnHead
 from sparkctl.topology import Cluster
 
 
@@ -27,19 +28,14 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
-class ModelStep:
+class ModelStep(OnHead):
     """The model's files, whole, in the head's cache."""
 
-    cluster: Cluster
     source: ModelSource
     token_path: str
     name: str = "model"
     layer: Layer = Layer.MODEL
     extra_needs: tuple[str, ...] = ()
-
-    @property
-    def node(self) -> str:
-        return self.cluster.head.name
 
     @property
     def needs(self) -> tuple[str, ...]:

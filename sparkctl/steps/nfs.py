@@ -11,6 +11,7 @@ from sparkctl.facts.nfs import Export, ExportsFact, export_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.rendering import render
 from sparkctl.steps.nfs_mount import MountStep, ReadBackStep
+from sparkctl.steps.place import OnHead
 from sparkctl.topology import Cluster
 
 EXPORTS = "/etc/exports.d"
@@ -24,17 +25,12 @@ NEEDED = frozenset({"rw", "no_root_squash"})
 
 
 @dataclass(frozen=True)
-class ExportStep:
+class ExportStep(OnHead):
     """The export on the head, in a file of our own, to the fabric addresses of the workers and nobody else."""
 
-    cluster: Cluster
     folder: str
     name: str = "nfs-export"
     layer: Layer = Layer.STORAGE
-
-    @property
-    def node(self) -> str:
-        return self.cluster.head.name
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pen
 from sparkctl.facts.nfs import MountFact, mount_probe, token_probe, unescape
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.steps.nfs_actions import AddToFstab, Detach, DropFromFstab, Mount, ReadBack, RemoveToken, token_path
-from sparkctl.topology import Cluster, Node
+from sparkctl.steps.place import OnWorker
+from sparkctl.topology import Cluster
 
 OPTIONS = (
     "vers=4.2,hard,noatime,nconnect=8,rsize=1048576,wsize=1048576,lookupcache=positive,"
@@ -19,19 +20,13 @@ without lookupcache=positive a worker that looked for a file too early denies fo
 
 
 @dataclass(frozen=True)
-class MountStep:
+class MountStep(OnWorker):
     """The head's folder `source`, mounted on `folder`, with a line of our own in fstab."""
 
-    cluster: Cluster
-    worker: Node
     source: str
     folder: str
     name: str = "nfs-mount"
     layer: Layer = Layer.STORAGE
-
-    @property
-    def node(self) -> str:
-        return self.worker.name
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -127,19 +122,13 @@ class MountStep:
 
 
 @dataclass(frozen=True)
-class ReadBackStep:
+class ReadBackStep(OnWorker):
     """The proof: what the head writes into the folder, the worker reads through the mount."""
 
-    cluster: Cluster
-    worker: Node
     source: str
     folder: str
     name: str = "nfs-readback"
     layer: Layer = Layer.STORAGE
-
-    @property
-    def node(self) -> str:
-        return self.worker.name
 
     @property
     def needs(self) -> tuple[str, ...]:

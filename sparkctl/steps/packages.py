@@ -9,6 +9,7 @@ from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, step_id
 from sparkctl.facts.packages import PackagesFact, packages_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.facts.state import PACKAGES, state_path
+from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster, Node, Role
 
 PACKAGE_OF = {
@@ -25,19 +26,13 @@ PACKAGE_OF = {
 
 
 @dataclass(frozen=True)
-class PackagesStep:
+class PackagesStep(OnNode):
     """The commands of one node. Layer image, as what was installed stays on `down` and goes on `down --purge`."""
 
-    cluster: Cluster
-    on: Node
     commands: tuple[str, ...]
     allowed: bool
     name: str = "packages"
     layer: Layer = Layer.IMAGE
-
-    @property
-    def node(self) -> str:
-        return self.on.name
 
     @property
     def needs(self) -> tuple[str, ...]:

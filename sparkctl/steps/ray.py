@@ -14,6 +14,7 @@ from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import ray_peers_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.runtimes.containers import container_name, docker_errors
+from sparkctl.steps.place import OnHead
 from sparkctl.topology import Cluster, Node
 from sparkctl.transport.session import Session
 
@@ -25,18 +26,13 @@ ASK_NODES = (
 
 
 @dataclass(frozen=True)
-class JoinStep:
+class JoinStep(OnHead):
     """Every worker in the Ray cluster, each with its GPU. `seconds` is how long a join may take."""
 
-    cluster: Cluster
     port: int
     seconds: float
     name: str = "ray-join"
     layer: Layer = Layer.WORKLOAD
-
-    @property
-    def node(self) -> str:
-        return self.cluster.head.name
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from sparkctl.core.actions import Run, Script, WriteFile
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.facts.secret import SecretFact, secret_probe
+from sparkctl.steps.place import OnNode, OnWorker
 from sparkctl.topology import Cluster, Node
 
 
@@ -17,15 +18,13 @@ def secret_path(cluster: Cluster, node: Node, name: str) -> str:
 
 
 @dataclass(frozen=True)
-class SecretStep:
+class SecretStep(OnNode):
     """One secret. An empty `value` means: made on the node itself, 32 random bytes, and left alone ever after.
 
     `serves` is true where what uses it must be started anew with another value. What is not `wanted` here, such as
     the token of another admin, stays until it is undone.
     """
 
-    cluster: Cluster
-    on: Node
     secret: str
     value: str = field(default="", repr=False)
     serves: bool = False
@@ -35,10 +34,6 @@ class SecretStep:
     @property
     def name(self) -> str:
         return f"secret-{self.secret}"
-
-    @property
-    def node(self) -> str:
-        return self.on.name
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -72,21 +67,15 @@ class SecretStep:
 
 
 @dataclass(frozen=True)
-class SharedSecretStep:
+class SharedSecretStep(OnWorker):
     """The head's secret, the same on a worker."""
 
-    cluster: Cluster
-    worker: Node
     secret: str
     layer: Layer = Layer.HOST
 
     @property
     def name(self) -> str:
         return f"secret-{self.secret}"
-
-    @property
-    def node(self) -> str:
-        return self.worker.name
 
     @property
     def needs(self) -> tuple[str, ...]:

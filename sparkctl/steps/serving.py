@@ -12,15 +12,14 @@ from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import ApiFact, api_probe
 from sparkctl.facts.probe import Facts, Probe, Want, frame, new_nonce, unframe
 from sparkctl.runtimes.containers import Restart, container_name, docker_errors
+from sparkctl.steps.place import OnHead
 from sparkctl.steps.ray import tail
-from sparkctl.topology import Cluster
 
 
 @dataclass(frozen=True)
-class ServingStep:
+class ServingStep(OnHead):
     """Tokens come out of the API. `services` are all containers of the engine, the API server last."""
 
-    cluster: Cluster
     services: tuple[Service, ...]
     port: int
     model: str
@@ -28,10 +27,6 @@ class ServingStep:
     seconds: float
     name: str = "serving"
     layer: Layer = Layer.WORKLOAD
-
-    @property
-    def node(self) -> str:
-        return self.cluster.head.name
 
     @property
     def needs(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from sparkctl.facts.ssh_trust import (
     key_probe,
     login_probe,
 )
+from sparkctl.steps.place import OnHead, OnWorker
 from sparkctl.steps.ssh_trust_actions import Grant, Pin, Revoke, Unpin, host_token, key_path, known_hosts_path, mark
 from sparkctl.topology import Cluster, Node
 
@@ -42,16 +43,11 @@ def ssh_command(cluster: Cluster, worker: Node) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class KeyStep:
+class KeyStep(OnHead):
     """The head's own key, made there; its private half never leaves the head."""
 
-    cluster: Cluster
     name: str = "ssh-key"
     layer: Layer = Layer.HOST
-
-    @property
-    def node(self) -> str:
-        return self.cluster.head.name
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -88,17 +84,11 @@ class KeyStep:
 
 
 @dataclass(frozen=True)
-class TrustStep:
+class TrustStep(OnWorker):
     """One worker: it lets the head's key in, from the head's address only, and the head knows its host keys."""
 
-    cluster: Cluster
-    worker: Node
     name: str = "ssh-trust"
     layer: Layer = Layer.HOST
-
-    @property
-    def node(self) -> str:
-        return self.worker.name
 
     @property
     def needs(self) -> tuple[str, ...]:
