@@ -26,9 +26,13 @@ def complete_labs() -> list[str]:
 
 def complete_machines(ctx: typer.Context) -> list[str]:
     """The machines of the lab that the command line names so far."""
+    from sparkctl.errors import SparkctlError
     from sparkctl.lab import home
 
-    lab = home.read(ctx.params.get("name") or DEFAULT)
+    try:
+        lab = home.read(ctx.params.get("name") or DEFAULT)
+    except SparkctlError:
+        return []
     return [node.name for node in lab.nodes] if lab is not None else []
 
 

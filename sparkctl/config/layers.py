@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparkctl import data
-from sparkctl.config import envfile
+from sparkctl.config import envfile, lab_name
 from sparkctl.config.inert import INERT
 from sparkctl.config.laptop import is_file, is_open, path_of
 from sparkctl.config.origin import Raw, Redactor, is_secret
@@ -127,8 +127,9 @@ def _files(lab: bool, env_file: Path | None, environ: Mapping[str, str], cwd: Pa
 
 
 def lab_file(environ: Mapping[str, str]) -> Path:
-    """Where the lab that SPARKCTL_LAB names (default `sparklab`) keeps its addresses."""
+    """Where the lab that SPARKCTL_LAB names (default `sparklab`) keeps its addresses. Raises ConfigError."""
+    name = lab_name.check(environ.get("SPARKCTL_LAB") or "sparklab", "environment", "SPARKCTL_LAB")
     home = Path(environ.get("HOME") or path_of("~", Path.cwd()))
     state = Path(environ.get("XDG_STATE_HOME") or home / ".local/state") / "sparkctl/lab"
     folder = Path(environ.get("SPARKCTL_LAB_HOME") or state)
-    return folder / (environ.get("SPARKCTL_LAB") or "sparklab") / "lab.env"
+    return folder / name / "lab.env"

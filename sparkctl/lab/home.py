@@ -8,22 +8,26 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from sparkctl.config import lab_name
 from sparkctl.errors import SparkctlError
-from sparkctl.lab.spec import FABRIC_NIC, HUB_NAME, HUB_PORT, USER, Lab, labs_dir
+from sparkctl.lab.spec import FABRIC_NIC, HUB_NAME, HUB_PORT, USER, Lab, home_of, labs_dir
 
 _FACTS = "lab.json"
 
 
 def read(name: str) -> Lab | None:
-    """The lab of that name, if this machine remembers one. Raises SparkctlError for an unreadable record."""
-    home = labs_dir() / name
+    """The lab of that name, if this machine remembers one.
+
+    Raises ConfigError for what cannot be a name, SparkctlError for an unreadable record.
+    """
+    home = home_of(name)
     try:
         facts = json.loads((home / _FACTS).read_text())
         return Lab(facts["name"], facts["driver"], facts["octet"], facts["size"], home)
     except FileNotFoundError:
         return None
     except (ValueError, KeyError) as error:
-        fix = f"sparkctl lab down --name {name}"
+        fix = f"end its QEMU, if it has any, and delete {home}; the rest goes with: sparkctl lab down --name {name}"
         raise SparkctlError(
             f"the record of lab {name} is damaged: {error}", where=str(home / _FACTS), fix=fix
         ) from error
@@ -31,7 +35,8 @@ def read(name: str) -> Lab | None:
 
 def names() -> list[str]:
     """The labs that this machine remembers."""
-    return sorted(path.parent.name for path in labs_dir().glob(f"*/{_FACTS}"))
+    found = (path.parent.name for path in labs_dir().glob(f"*/{_FACTS}"))
+    return sorted(name for name in found if lab_name.is_name(name))
 
 
 def octets() -> set[int]:
@@ -43,13 +48,13 @@ def octets() -> set[int]:
 def write(lab: Lab) -> None:
     """Remember the lab: facts first, then whatever of keys, known_hosts and *where* file is missing or stale."""
     lab.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lab.host_keys.mkdir(exist_ok=True, mode=0o700)
     facts = {key: value for key, value in asdict(lab).items() if key != "home"}
     facts |= {
         "subnets": {"management": lab.management_subnet, "fabric": lab.fabric_subnet},
         "nodes": [asdict(node) for node in lab.nodes],
     }
     (lab.home / _FACTS).write_text(json.dumps(facts, indent=2) + "\n")
+    lab.host_keys.mkdir(exist_ok=True, mode=0o700)
     for path in (lab.key_file, *(lab.host_keys / node.name for node in lab.nodes)):
         if not path.exists():
             _make_key(path)
@@ -82,8 +87,10 @@ def where(lab: Lab) -> str:
 
 
 def remove(name: str) -> None:
-    """Forget a lab."""
-    shutil.rmtree(labs_dir() / name, ignore_errors=True)
+    """Forget a lab; a folder that holds none is left alone. Raises ConfigError for what cannot be a name."""
+    home = home_of(name)
+    if (home / _FACTS).exists():
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @contextmanager

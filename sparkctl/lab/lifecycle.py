@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sparkctl.config import lab_name
 from sparkctl.errors import SparkctlError
 from sparkctl.lab import depot, home, host, images, model, networks, rootfs, wheels
 from sparkctl.lab.driver import NodeState, NodeStatus, load
 from sparkctl.lab.progress import Report, stage
-from sparkctl.lab.spec import LABEL, Lab, LabSpec, cache_dir, labs_dir
+from sparkctl.lab.spec import LABEL, Lab, LabSpec, cache_dir, home_of, labs_dir
 
 if TYPE_CHECKING:
     import docker
@@ -53,7 +54,7 @@ def up(spec: LabSpec, report: Report) -> Lab:
 
 
 def find(name: str) -> Lab:
-    """The lab of that name. Raises SparkctlError when this machine remembers none."""
+    """The lab of that name. Raises SparkctlError when this machine remembers none, ConfigError for no name."""
     lab = home.read(name)
     if lab is None:
         fix = f"sparkctl lab up --name {name}"
@@ -72,8 +73,9 @@ def status(name: str) -> LabStatus:
 def down(name: str, report: Report, *, images_too: bool = False) -> None:
     """Remove everything that the lab of that name made; `images_too` takes images, registry and cache with it.
 
-    Nothing to remove is fine. Raises SparkctlError.
+    Nothing to remove is fine. Raises ConfigError for what cannot be a name, SparkctlError.
     """
+    lab_name.check(name)
     with home.lock():
         lab = home.read(name)
         client = host.connect()
@@ -100,7 +102,7 @@ def _plan(client: "docker.DockerClient", spec: LabSpec) -> Lab:
     lab = home.read(spec.name)
     if lab is None:
         octet = networks.free_octet(client, home.octets())
-        return Lab(spec.name, spec.driver, octet, spec.nodes, labs_dir() / spec.name)
+        return Lab(spec.name, spec.driver, octet, spec.nodes, home_of(spec.name))
     if lab.driver != spec.driver:
         raise SparkctlError(
             f"the lab {spec.name} is one of driver {lab.driver}, not {spec.driver}",

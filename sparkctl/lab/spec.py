@@ -1,10 +1,10 @@
 """What a lab is: its name, its machines, its addresses and the folder that remembers it. Pure data."""
 
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from sparkctl.config import lab_name
 from sparkctl.errors import ConfigError, Problem
 
 LABEL = "io.sparkctl.lab"
@@ -19,7 +19,6 @@ OCTETS = range(77, 100)
 """Second octets that a lab may take for its two subnets."""
 MAX_NODES = 16
 FIRST_HOST = 11
-_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,7 @@ class LabSpec:
     def __post_init__(self) -> None:
         from sparkctl.lab.driver import DRIVERS
 
-        problems = []
-        if not _NAME.fullmatch(self.name):
-            accepted = "2 to 31 of a-z, 0-9 and -, starting with a letter"
-            problems.append(Problem("lab", "name", repr(self.name), accepted))
+        problems = [*lab_name.problems(self.name)]
         if not 1 <= self.nodes <= MAX_NODES:
             problems.append(Problem("lab", "nodes", str(self.nodes), f"1 to {MAX_NODES}"))
         if self.driver not in DRIVERS:
@@ -71,10 +67,6 @@ class Lab:
             LabNode(f"spark-{i + 1}", f"10.{self.octet}.0.{FIRST_HOST + i}", f"10.{self.octet}.1.{FIRST_HOST + i}")
             for i in range(self.size)
         )
-
-    def node(self, name: str) -> LabNode:
-        """The machine of that host name. Raises KeyError."""
-        return {node.name: node for node in self.nodes}[name]
 
     def resource(self, what: str) -> str:
         """How something of this lab is called in the Docker engine: `sparklab-spark-1`."""
@@ -141,6 +133,11 @@ def labs_dir() -> Path:
     if chosen := os.environ.get("SPARKCTL_LAB_HOME"):
         return Path(chosen)
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "sparkctl/lab"
+
+
+def home_of(name: str) -> Path:
+    """The folder of the lab of that name. Raises ConfigError for a name that no lab can have."""
+    return labs_dir() / lab_name.check(name)
 
 
 def cache_dir() -> Path:

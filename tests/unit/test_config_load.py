@@ -250,6 +250,12 @@ class TestLab:
         world.environ["SPARKCTL_LAB"] = "second"
         assert world.load("lab").cluster.name == "second"
 
+    @pytest.mark.parametrize("name", ["..", "/x", "../second"])
+    def test_a_lab_is_chosen_by_name_not_by_path(self, world: World, name: str) -> None:
+        world.environ["SPARKCTL_LAB"] = name
+        accepted = "2 to 31 of a-z, 0-9 and -, starting with a letter"
+        assert world.problems("lab") == (Problem("environment", "SPARKCTL_LAB", repr(name), accepted),)
+
 
 def test_the_profile_comes_from_the_environment_where_none_is_named(world: World) -> None:
     world.profile("tiny", TINY_PROFILE)

@@ -65,6 +65,19 @@ def test_nothing_to_take_down_is_fine(run: Run) -> None:
     assert run("lab", "down", "--name", "demo").returncode == 0
 
 
+@pytest.mark.parametrize("words", [("down",), ("status",), ("ssh", "spark-1")])
+def test_a_path_is_no_name(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    remember(tmp_path)
+    victim = tmp_path / "demo/hostkeys"
+    for done in (
+        run("lab", words[0], "--name", str(victim), *words[1:]),
+        run("lab", words[0], "--name", "", *words[1:]),
+        run("lab", *words, SPARKCTL_LAB="demo/hostkeys"),
+    ):
+        assert done.returncode == 3 and "2 to 31 of a-z" in done.stderr and "Traceback" not in done.stderr
+    assert victim.is_dir()
+
+
 def test_unknown_machine_names_those_there_are(run: Run, tmp_path: Path) -> None:
     remember(tmp_path)
     done = run("lab", "ssh", "--name", "demo", "spark-9", "true")
@@ -74,4 +87,6 @@ def test_unknown_machine_names_those_there_are(run: Run, tmp_path: Path) -> None
 def test_completion_knows_labs_and_machines(run: Run, tmp_path: Path) -> None:
     remember(tmp_path)
     assert run("lab", "ssh", "--name", "demo", "", _SPARKCTL_COMPLETE="bash").stdout.split() == ["spark-1", "spark-2"]
+    wrong = run("lab", "ssh", "--name", "../demo", "", _SPARKCTL_COMPLETE="bash")
+    assert (wrong.returncode, wrong.stdout, wrong.stderr) == (0, "", "")
     assert run("lab", "status", "--name", "", _SPARKCTL_COMPLETE="bash").stdout.split() == ["demo"]

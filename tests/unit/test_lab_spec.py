@@ -1,6 +1,7 @@
 """Names, addresses and the *where* file of a lab."""
 
 import stat
+from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from sparkctl.errors import ConfigError, SparkctlError
 from sparkctl.lab import home, images, lifecycle, login, networks, privileges, registry, rootfs, wheels
+from sparkctl.lab.progress import Event
 from sparkctl.lab.spec import OCTETS, Lab, LabSpec, labs_dir
 
 
@@ -22,6 +24,10 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def make(size: int = 2, octet: int = 80) -> Lab:
     return Lab("demo", "container", octet, size, labs_dir() / "demo")
+
+
+def quiet(event: Event) -> None:
+    pass
 
 
 def test_addresses() -> None:
@@ -88,7 +94,35 @@ def test_damaged_record_is_told() -> None:
     (labs_dir() / "demo/lab.json").write_text('{"name": "demo"}')
     with pytest.raises(SparkctlError, match="damaged") as caught:
         home.read("demo")
-    assert "lab down" in caught.value.fix
+    assert f"delete {labs_dir()}/demo" in caught.value.fix and "lab down" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../labs", "/x", "a/b", "X", "a" * 32])
+def test_no_name_leads_out_of_the_labs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of a lab is deleted with it: what is no name is refused before anything is looked at."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    home.write(make())
+    for call in (home.read, home.remove, lifecycle.find, lifecycle.status, partial(lifecycle.down, report=quiet)):
+        for wrong in (name, str(victim)):
+            with pytest.raises(ConfigError) as caught:
+                call(wrong)
+            assert caught.value.exit_code == 3 and repr(wrong) in str(caught.value.problems[0])
+    assert victim.is_dir() and home.names() == ["demo"]
+
+
+def test_a_folder_that_holds_no_lab_is_not_deleted() -> None:
+    """SPARKCTL_LAB_HOME may name a folder with other things in it."""
+    (labs_dir() / "photos").mkdir(parents=True)
+    home.remove("photos")
+    assert (labs_dir() / "photos").is_dir()
+
+
+def test_folders_that_are_no_labs_are_passed_over() -> None:
+    (labs_dir() / "No Lab").mkdir(parents=True)
+    (labs_dir() / "No Lab/lab.json").write_text("{}")
+    assert home.names() == [] and home.octets() == set()
 
 
 def test_no_such_lab() -> None:
@@ -144,7 +178,7 @@ def test_withheld_capabilities() -> None:
 
 
 def test_ssh_takes_nothing_of_the_users_configuration() -> None:
-    argv = login.ssh_argv(make(), make().node("spark-2"))
+    argv = login.ssh_argv(make(), make().nodes[1])
     assert argv[1:3] == ["-F", "none"] and argv[-1] == "nvidia@10.80.0.12"
     assert "StrictHostKeyChecking=yes" in argv
 
