@@ -29,12 +29,6 @@ def find(client: "docker.DockerClient", lab: Lab) -> "list[Network]":
     return client.networks.list(filters={"label": f"{LABEL}={lab.name}"})
 
 
-def remove(client: "docker.DockerClient", lab: Lab) -> None:
-    """Remove both networks; nothing may be attached to them any more."""
-    for network in find(client, lab):
-        network.remove()
-
-
 def attach(client: "docker.DockerClient", network: str, address: str) -> "NetworkingConfig":
     """The argument of `create_container` that gives it that address on that network."""
     from docker.types import NetworkingConfig
