@@ -86,7 +86,11 @@ def ensure_file(path: Path, packages: Sequence[str], report: Report) -> None:
 
 def run_as_root(argv: Sequence[str], stdout: IO[bytes] | None = None) -> None:
     """Run a program of this machine as root, through sudo where needed. Raises SparkctlError with its last lines."""
-    done = subprocess.run(
+    _require_success(argv, _run(argv, stdout))
+
+
+def _run(argv: Sequence[str], stdout: IO[bytes] | None = None) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
         _rooted(argv),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL if stdout is None else stdout,
@@ -94,9 +98,13 @@ def run_as_root(argv: Sequence[str], stdout: IO[bytes] | None = None) -> None:
         env={**os.environ, "PATH": _path(), "DEBIAN_FRONTEND": "noninteractive"},
         check=False,
     )
+
+
+def _require_success(argv: Sequence[str], done: subprocess.CompletedProcess[bytes], before: bytes = b"") -> None:
     if done.returncode:
         what = f"{argv[0]} ended with status {done.returncode}"
-        raise SparkctlError(what, where="this machine", fix="see its last lines", output=_last_lines(done.stderr))
+        output = _last_lines(before + done.stderr)
+        raise SparkctlError(what, where="this machine", fix="see its last lines", output=output)
 
 
 def _which(command: str) -> str | None:
@@ -126,9 +134,11 @@ def _install(packages: Sequence[str], report: Report) -> None:
             fix="install them with your distribution's package manager, then run this command again",
         )
     with stage(report, f"install {' '.join(packages)}"):
-        run_as_root(["apt-get", "update", "-qq"])
+        # A package source of somebody else that cannot be read does not matter, as long as the packages are found.
+        updated = _run(["apt-get", "update", "-qq"])
         # What the user installed from elsewhere, such as Docker's own packages, is not to make room for ours.
-        run_as_root(["apt-get", "install", "-qq", "--no-install-recommends", "--no-remove", *packages])
+        install = ["apt-get", "install", "-qq", "--no-install-recommends", "--no-remove", *packages]
+        _require_success(install, _run(install), updated.stderr)
 
 
 def _require_linux() -> None:

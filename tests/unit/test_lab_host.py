@@ -47,6 +47,25 @@ def test_missing_command_comes_from_the_distribution(bin_folder: Path, monkeypat
     assert events[0] == "install mmdebstrap gpg ..." and "done in" in events[1]
 
 
+BROKEN_SOURCE = 'case "$1" in update) echo "E: no Release file" >&2; exit 100 ;; *) %s ;; esac'
+"""What apt-get does while a package source of somebody else cannot be read."""
+
+
+def test_source_that_cannot_be_read_does_not_matter(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    made = bin_folder / "mmdebstrap"
+    program(bin_folder, "apt-get", BROKEN_SOURCE % f'echo "#!/bin/sh" > {made}; /bin/chmod 755 {made}')
+    assert host.ensure_command("mmdebstrap", ("mmdebstrap",), quiet) == str(made)
+
+
+def test_failing_install_shows_what_the_update_said(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    program(bin_folder, "apt-get", BROKEN_SOURCE % 'echo "E: Unable to locate package" >&2; exit 100')
+    with pytest.raises(SparkctlError, match="apt-get ended with status 100") as caught:
+        host.ensure_command("mmdebstrap", ("mmdebstrap",), quiet)
+    assert caught.value.output == "E: no Release file\nE: Unable to locate package"
+
+
 def test_no_package_manager_names_what_is_missing(bin_folder: Path) -> None:
     with pytest.raises(SparkctlError, match="missing: mmdebstrap gpg") as caught:
         host.ensure_command("mmdebstrap", ("mmdebstrap", "gpg"), quiet)
