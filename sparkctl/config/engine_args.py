@@ -32,6 +32,13 @@ OWNED: dict[str, str] = {
 }
 """Flag to what is used in its place; the last three are gone from vLLM (facts of 2026-11)."""
 
+_WAYS = {
+    "pipeline stages": "-pp|--pipeline[-_]parallel[-_]size",
+    "context shards": "-pcp|--prefill[-_]context[-_]parallel[-_]size",
+    "replicas": "-dp|--data[-_]parallel[-_]size",
+}
+"""Flags that multiply the GPUs: vLLM takes TP x PP x PCP for each replica (ParallelConfig.world_size_across_dp)."""
+
 
 def faults(arguments: Sequence[str]) -> Iterator[str]:
     """One sentence for each argument that is not the profile's to pass."""
@@ -41,7 +48,8 @@ def faults(arguments: Sequence[str]) -> Iterator[str]:
             yield f"without {flag}; use {OWNED[flag]}"
 
 
-def pipeline_stages(arguments: Sequence[str]) -> int:
-    """The pipeline stages that the arguments ask for; 1 where they ask for none."""
-    found = re.search(r"(?:^|\s)(?:-pp|--pipeline[-_]parallel[-_]size)[\s=](\d{1,4})(?:\s|$)", " ".join(arguments))
-    return int(found[1]) if found else 1
+def ways(arguments: Sequence[str]) -> dict[str, int]:
+    """How many ways the arguments split the work beside tensor parallelism, by kind; the last of a flag counts."""
+    text = " ".join(arguments)
+    found = {kind: re.findall(rf"(?<!\S)(?:{flag})[\s=](\d{{1,4}})(?!\S)", text) for kind, flag in _WAYS.items()}
+    return {kind: int(counts[-1]) for kind, counts in found.items() if counts}

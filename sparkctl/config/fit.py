@@ -1,5 +1,6 @@
 """What profile and settings ask of each other in vain, found before any node is asked."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -61,18 +62,28 @@ class Fit:
         return self.configured if self.profile.nodes == "all" else self.profile.nodes
 
     def _parallel(self) -> Iterator[Problem]:
-        wished, stages = self.profile.engine.tensor_parallel, self._stages
-        if wished == "nodes" or wished * stages == self.wanted:
+        wished, each = self._tensor_parallel, math.prod(self._ways.values())
+        if wished * each == self.wanted:
             return
-        times = f" x {stages} pipeline stages" if stages > 1 else ""
-        accepted = f"{self.wanted // stages}: one GPU on each of {self.wanted} nodes; nodes: N in a profile uses fewer"
-        yield self._refused(("engine", "tensor_parallel"), f"{wished}{times}", accepted)
+        ways = [f"{count} {kind}" for kind, count in self._ways.items()]
+        one = f"one GPU on each of {self.wanted} nodes; nodes: N in a profile uses fewer"
+        if each and self.wanted % each == 0:
+            found = " x ".join((str(wished), *ways))
+            yield self._refused(("engine", "tensor_parallel"), found, f"{self.wanted // each}: {one}")
+            return
+        accepted = f"what divides {self.wanted}: {one}"
+        if engine_args.ways(self.roster.settings.extra_words()):
+            yield Problem(self.roster.where("EXTRA_ARGS"), "EXTRA_ARGS", " x ".join(ways), accepted)
+        else:
+            place = ("engine", "extra_args")
+            yield Problem(self.document.where(place), ".".join(place), " x ".join(ways), accepted)
 
     def _memory(self) -> Iterator[Problem]:
         engine, weights = self.profile.engine, self.profile.engine.weights_gib
         if weights is None or self.profile.host.gpu != GB10:
             return
-        need = weights / self.wanted + OVERHEAD_GIB
+        copies = 1 if engine.expert_parallel else self._ways.get("replicas", 1)
+        need = weights * copies / self.wanted + OVERHEAD_GIB
         limit = engine.gpu_memory_utilization * GB10_GIB
         if need > limit:
             found = f"{weights:g} GiB on {self.wanted} nodes need {need:.0f} GiB each"
@@ -87,8 +98,13 @@ class Fit:
             yield Problem(self.roster.where("EXTRA_ARGS"), "EXTRA_ARGS", "an argument that sparkctl sets", fault)
 
     @property
-    def _stages(self) -> int:
-        return engine_args.pipeline_stages(self.profile.engine.extra_args)
+    def _tensor_parallel(self) -> int:
+        wished = self.profile.engine.tensor_parallel
+        return self.wanted if wished == "nodes" else wished
+
+    @property
+    def _ways(self) -> dict[str, int]:
+        return engine_args.ways(self.profile.engine.extra_args)
 
     def _ports(self) -> Iterator[Problem]:
         owners: dict[int, str] = {}

@@ -157,6 +157,38 @@ class TestFit:
         text = TINY_PROFILE + "engine: {tensor_parallel: 1, extra_args: [--pipeline-parallel-size, '2']}\n"
         assert world.profile("tiny", text).load("tiny").profile.engine.tensor_parallel == 1
 
+    @pytest.mark.parametrize(
+        ("arguments", "found", "accepted"),
+        [
+            ("--pipeline-parallel-size 2", "2 x 2 pipeline stages", "1: "),
+            ("--data_parallel_size=2", "2 x 2 replicas", "1: "),
+            ("-pp 4 -pp 2", "2 x 2 pipeline stages", "1: "),
+            ("-pp 2 -dp 2", "2 pipeline stages x 2 replicas", "what divides 2: "),
+            ("--pipeline-parallel-size=4", "4 pipeline stages", "what divides 2: "),
+            ("-pp 0", "0 pipeline stages", "what divides 2: "),
+        ],
+    )
+    def test_gpus_of_all_kinds_of_parallelism_are_counted(
+        self, world: World, arguments: str, found: str, accepted: str
+    ) -> None:
+        accepted += "one GPU on each of 2 nodes; nodes: N in a profile uses fewer"
+        (problem,) = world.problems("stacked", EXTRA_ARGS=arguments)
+        assert (problem.found, problem.accepted) == (found, accepted)
+        assert problem.name == ("engine.tensor_parallel" if accepted[0] == "1" else "EXTRA_ARGS")
+        words = ", ".join(f"'{word}'" for word in arguments.split())
+        (problem,) = problems(world, TINY_PROFILE + f"engine: {{extra_args: [{words}]}}\n")
+        assert (problem.found, problem.accepted) == (found, accepted)
+        assert problem.where == "profiles/tiny.yaml:4"
+
+    def test_one_gpu_of_each_node_is_fine_however_it_is_split(self, world: World) -> None:
+        for arguments in ("-dp 2", "-pp 2", "--data-parallel-size-local 1 --data-parallel-size 2", "-pcp 2"):
+            world.load("stacked", TENSOR_PARALLEL="1", EXTRA_ARGS=arguments)
+
+    def test_every_replica_needs_all_of_the_weights(self, world: World) -> None:
+        text = SPARK + "engine: {weights_gib: 120, tensor_parallel: 1, extra_args: [-dp, '2']}\n"
+        assert problems(world, text)[0].found == "120 GiB on 2 nodes need 122 GiB each"
+        assert world.profile("tiny", text.replace("-dp", "-pp")).load("tiny")
+
     def test_more_memory_than_there_is(self, world: World) -> None:
         text = SPARK + "engine: {weights_gib: 218, gpu_memory_utilization: 0.8}\n"
         assert problems(world, text) == (
