@@ -105,7 +105,7 @@ def _read(source: Source, tail: int) -> bytes:
 
 
 def _stamped(source: Source, log: bytes) -> Iterable[tuple[str, str, Source, str]]:
-    for line in log.decode(errors="replace").splitlines():
+    for line in split_lines([log]):
         stamp, _, text = line.partition(" ")
         yield stamp, source.name, source, text
 
@@ -144,7 +144,7 @@ def _pump(source: Source, tail: int, lines: "queue.Queue[tuple[Source, str | Spa
 
 
 def split_lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Whole lines from a stream that is cut anywhere."""
+    """Whole lines from a stream that is cut anywhere; only a line feed ends one, as for Docker, which stamps them."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")
@@ -153,14 +153,20 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[str]:
         yield rest.decode(errors="replace")
 
 
+def last_state(line: str) -> str:
+    """What a terminal would show of a line that was drawn over, as progress bars do with carriage returns."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
 def show(screen: "Screen", source: Source, line: str, *, prefixed: bool) -> None:
     """One line; with --json, one object a line, so that a reader can follow too."""
     import json
 
     from sparkctl.report.look import clean
 
+    text = last_state(line)
     if screen.json:
-        data = {"schema": "sparkctl/logs/1", "node": source.node, "service": source.service, "line": line}
+        data = {"schema": "sparkctl/logs/1", "node": source.node, "service": source.service, "line": text}
         print(json.dumps(data, ensure_ascii=False), flush=True)
     else:
-        print(f"{source.name} {screen.glyphs.bar} {clean(line)}" if prefixed else clean(line), flush=True)
+        print(f"{source.name} {screen.glyphs.bar} {clean(text)}" if prefixed else clean(text), flush=True)

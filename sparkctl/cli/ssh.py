@@ -56,16 +56,15 @@ def ssh_argv(config: "Config", node: "Node", command: Sequence[str], *, accept_n
 
 
 def find_node(config: "Config", name: str) -> "Node":
-    """The node of that name; `head` is the head. Raises SparkctlError."""
+    """The node of that name; `head` is the head. Raises ConfigError with the nearest name."""
     from difflib import get_close_matches
 
-    from sparkctl.errors import SparkctlError
+    from sparkctl.errors import ConfigError, Problem
 
     cluster = config.cluster
     by_name = {"head": cluster.head, **{node.name: node for node in cluster.nodes}}
     if name not in by_name:
-        near = get_close_matches(name, by_name, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        names = ", ".join(node.name for node in cluster.nodes)
-        raise SparkctlError(f"there is no node {name} in cluster {cluster.name}", fix=f"{hint}its nodes: {names}")
+        nearest = get_close_matches(name, by_name, n=1)
+        problem = Problem("argument", "NODE", repr(name), f"one of: {', '.join(by_name)}", *nearest)
+        raise ConfigError((problem,), fix="see the nodes: sparkctl config validate")
     return by_name[name]
