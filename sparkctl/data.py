@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+DEFAULT_PROFILE = "stacked"
+"""The profile that is meant where none is named."""
+
 _HERE = Path(__file__).resolve().parent
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sparkctl.errors import CommandFailed, SparkctlError
+from sparkctl.errors import SparkctlError
 from sparkctl.runtimes.containers import container_name, docker_errors
 from sparkctl.stacks.serving import Endpoint, endpoint, key_path
 from sparkctl.steps.ray import joined_gpus
@@ -29,6 +29,8 @@ TOKENS = 24
 DOORS = ("/v1/models", "/invocations")
 """Ways to the model: OpenAI's, which vLLM guards, and SageMaker's, which it leaves open (`engines/api_guard.py`)."""
 REFUSED = (401, 404)
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Our own tunnel is not asked for through the laptop's proxy."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,12 @@ def prove(config: "Config", sessions: Mapping[str, Session], api_key: str, promp
 
 
 def read_key(config: "Config", sessions: Mapping[str, Session]) -> str:
-    """The API key, from the head: the only place where a generated one lies. Raises CommandFailed."""
-    head = config.cluster.head.name
-    result = sessions[head].run(("cat", key_path(config)), check=False)
-    if result.rc != 0:
-        raise CommandFailed("there is no API key on the head", where=head, fix="deploy first: sparkctl up")
-    return result.stdout.strip()
+    """The API key, from the head: the only place where a generated one lies. Raises SparkctlError where it is not."""
+    head, path = config.cluster.head.name, key_path(config)
+    key = sessions[head].run(("cat", path), check=False).stdout.strip()
+    if not key:
+        raise SparkctlError(f"there is no API key on {head}", where=f"{head}: {path}", fix="deploy first: sparkctl up")
+    return key
 
 
 def stream(client: "OpenAI", model: str, prompt: str) -> Reply:
@@ -127,16 +129,18 @@ def _refuses(url: str) -> Shown:
 def _status(url: str) -> int:
     """The status of a plain GET, whatever it says. Raises OSError."""
     try:
-        return int(urllib.request.urlopen(url, timeout=10).status)  # noqa: S310 - our own tunnel
+        return int(_DIRECT.open(url, timeout=10).status)
     except urllib.error.HTTPError as refusal:
         return refusal.code
 
 
 def _token(url: str, api_key: str, target: Endpoint, prompt: str) -> Shown:
-    from openai import OpenAI, OpenAIError
+    from openai import DefaultHttpxClient, OpenAI, OpenAIError
 
+    direct = DefaultHttpxClient(trust_env=False)
     try:
-        reply = stream(OpenAI(base_url=url, api_key=api_key, timeout=120, max_retries=0), target.model, prompt)
+        with OpenAI(base_url=url, api_key=api_key, timeout=120, max_retries=0, http_client=direct) as client:
+            reply = stream(client, target.model, prompt)
     except OpenAIError as error:
         return False, f"{target.model} does not answer: {error}", "sparkctl logs vllm"
     shows = f"{reply.tokens} tokens, the first after {reply.first * 1000:.0f} ms: {reply.text.strip()!r}"

@@ -14,6 +14,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "number": (int, float),
     "boolean": bool,
     "object": dict,
+    "anything": object,
 }
 
 
@@ -60,6 +61,8 @@ def _places(value: Any, known: dict[str, str], path: str) -> Iterator[tuple[str,
             place = f"{path}.*" if f"{path}.*" in known else f"{path}.{key}".lstrip(".")
             if not isinstance(inner, list) and f"{place}.*" not in known:
                 yield place, inner
+            if known.get(place) == "anything":
+                continue
             yield from _places(inner, known, place)
     elif isinstance(value, list):
         for inner in value:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from sparkctl.cli.complete_nodes import complete_profiles
+from sparkctl.data import DEFAULT_PROFILE
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
@@ -57,7 +58,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before 
 class Options:
     """The options of every verb that works on a cluster; each field is one option."""
 
-    profile: ProfileOption = "stacked"
+    profile: ProfileOption = DEFAULT_PROFILE
     env_file: EnvFileOption = None
     set_values: SetOption = ()  # type: ignore[assignment]
     accept_new_host_keys: HostKeysOption = False
@@ -70,16 +71,19 @@ class Options:
         """Where that verb shows things."""
         from sparkctl.report.screen import Screen
 
-        return Screen(verb, self.json, self.quiet, self.verbose, self.no_color)
+        return Screen(verb, self.json, self.quiet, self.verbose, self.no_color, self.again)
 
     @property
     def again(self) -> str:
-        """What a hint must add to a command, so that it means the same profile; nothing where that is the default."""
+        """What a hint must add to a command, so that it means the same deployment; nothing for what is usual."""
         import shlex
         from os import environ
 
-        usual = environ.get("SPARKCTL_PROFILE") or "stacked"
-        return "" if self.profile == usual else f" --profile {shlex.quote(self.profile)}"
+        usual = environ.get("SPARKCTL_PROFILE") or DEFAULT_PROFILE
+        words = [] if self.profile == usual else ["--profile", self.profile]
+        words += ["--env-file", str(self.env_file)] if self.env_file else []
+        words += [word for value in self.set_values for word in ("--set", value)]
+        return f" {shlex.join(words)}" if words else ""
 
 
 def new_app(**options: Any) -> typer.Typer:
@@ -97,8 +101,16 @@ def with_options(verb: Callable[Concatenate[Options, P], int]) -> Callable[..., 
 
     @functools.wraps(verb)
     def command(*args: Any, **values: Any) -> int:
+        from sparkctl.errors import SparkctlError
+
         options = Options(**{f.name: values.pop(f.name) for f in fields(Options)})
-        return verb(options, *args, **values)
+        try:
+            return verb(options, *args, **values)
+        except SparkctlError as error:
+            from sparkctl.report.hints import naming
+
+            error.fix = naming(error.fix, options.again)
+            raise
 
     parameters = [*own, *shared]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

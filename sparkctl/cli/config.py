@@ -15,6 +15,7 @@ from sparkctl.cli.common import (
     load_config,
     new_app,
 )
+from sparkctl.data import DEFAULT_PROFILE
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
@@ -28,7 +29,7 @@ AllOption = Annotated[bool, typer.Option("--all", help="Also what is empty, or a
 
 @app.command()
 def show(
-    profile: ProfileOption = "stacked",
+    profile: ProfileOption = DEFAULT_PROFILE,
     env_file: EnvFileOption = None,
     set_values: SetOption = (),  # type: ignore[assignment]
     everything: AllOption = False,
@@ -50,7 +51,7 @@ def show(
 
 @app.command()
 def validate(
-    profile: ProfileOption = "stacked",
+    profile: ProfileOption = DEFAULT_PROFILE,
     env_file: EnvFileOption = None,
     set_values: SetOption = (),  # type: ignore[assignment]
     live: Annotated[bool, typer.Option("--live", help="Also run every check on the nodes.")] = False,
@@ -59,13 +60,13 @@ def validate(
 ) -> int:
     """Check all of the configuration; exits with 3 and names every problem where something is wrong.
 
-    With --live the nodes are asked as well, as by sparkctl doctor; then 2 and 4 say what its help says.
+    With --live the nodes are asked as well: sparkctl doctor, with its exit codes and its document.
     """
     options = Options(profile, env_file, set_values, json=json, no_color=no_color)
     if live:
         from sparkctl.cli.doctor import examination
 
-        return examination(options, "config-validate")
+        return examination(options)
     config, screen = _loaded("config-validate", options)
     for note in config.notes:
         screen.tell(f"note: {note}")
@@ -80,6 +81,7 @@ def validate(
 def schema(
     of_profile: Annotated[bool, typer.Option("--profile", help="Of profiles (the default is the settings).")] = False,
     of_settings: Annotated[bool, typer.Option("--settings", help="Of the settings.")] = False,
+    json: JsonOption = False,
 ) -> int:
     """Print the JSON Schema of the settings (unified-config.env) or of profiles, for editors and programs."""
     from sparkctl.config.schema import profile_schema, settings_schema

@@ -21,23 +21,24 @@ def doctor(options: Options) -> int:
 
     Exits with 0 when all is well, 2 when not, 4 when no node answers.
     """
-    return examination(options, "doctor")
+    return examination(options)
 
 
-def examination(options: Options, verb: str) -> int:
+def examination(options: Options) -> int:
     """Run every check and show it; the exit code."""
     from sparkctl.report.explain import examination_data, show_examination
     from sparkctl.report.proofs import proofs_data, show_proofs
 
-    screen = options.screen(verb)
+    screen = options.screen("doctor")
     config = load_config(options)
     with reaching(config, options) as reach:
         plan = examine(config, reach)
         proofs = prove_serving(config, plan, reach)
-    screen.put(cluster=config.cluster.name, **examination_data(plan.items, reach.errors), **proofs_data(proofs))
-    screen.show([*show_examination(plan.items, reach.errors, screen.glyphs, verbose=screen.verbose)])
-    screen.show(show_proofs(proofs, screen.glyphs))
+    screen.show(screen.advise(show_examination(plan.items, reach.errors, screen.glyphs, verbose=screen.verbose)))
+    screen.show(screen.advise(show_proofs(proofs, screen.glyphs)))
     well = plan.clean and not reach.errors and all(proof.passed for proof in proofs)
+    found = {**examination_data(plan.items, reach.errors), **proofs_data(proofs), "passed": well}
+    screen.put(cluster=config.cluster.name, **found)
     screen.tell("all is well" if well else "not all is well")
     screen.finish()
     return 4 if not reach.sessions else 0 if well else 2

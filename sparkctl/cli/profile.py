@@ -46,7 +46,7 @@ def show(name: NameArgument, json: JsonOption = False) -> int:
 
 
 @app.command()
-def schema() -> int:
+def schema(json: JsonOption = False) -> int:
     """Print the JSON Schema of profiles."""
     from sparkctl.config.schema import profile_schema
 

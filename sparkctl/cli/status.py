@@ -47,7 +47,7 @@ def status(
         now = read_status(config, todo, reach)
     screen.put(**status_data(now))
     if not screen.json:
-        screen.page.write(show_status(now, screen.glyphs, datetime.now(UTC)))
+        screen.page.write(screen.advise(show_status(now, screen.glyphs, datetime.now(UTC))))
     screen.finish()
     return now.exit_code
 
@@ -98,13 +98,13 @@ def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach) -> "Sta
     """Put the probes to the nodes that answer; steps that would ask another node stay unknown."""
     from sparkctl.core.plan import make_plan
     from sparkctl.report.status import make_status
-    from sparkctl.stacks.serving import endpoint
+    from sparkctl.stacks.serving import endpoint, serves
 
     facts, known = look(steps, reach)
-    place = endpoint(config)
+    place = endpoint(config) if serves(config) else None
     return make_status(
         config.cluster,
-        (place.url, place.model),
+        (place.url, place.model) if place else ("", ""),
         make_plan(known, facts),
         facts,
         reach.errors,
@@ -154,7 +154,7 @@ def watch_status(screen: "Screen", config: "Config", steps: "Sequence[Step]", re
         with Canvas(screen) as canvas:
             while True:
                 now = read_status(config, steps, reach)
-                canvas.draw(show_status(now, screen.glyphs, datetime.now(UTC)), status_data(now))
+                canvas.draw(screen.advise(show_status(now, screen.glyphs, datetime.now(UTC))), status_data(now))
                 time.sleep(interval)
     except KeyboardInterrupt:
         return 0

@@ -13,23 +13,24 @@ app = new_app()
 @with_options
 def test(
     options: Options,
-    prompt: Annotated[str, typer.Option("--prompt", help="What to ask the model.")] = "Say hello to two Sparks.",
+    prompt: Annotated[str, typer.Option("--prompt", help="What to ask the model, instead of a greeting.")] = "",
 ) -> int:
     """Prove that the cluster answers: nodes and GPUs in Ray, the key wanted, a real streamed answer.
 
     Changes nothing. Exits with 2 when a proof fails.
     """
-    from sparkctl.prove import prove, read_key
+    from sparkctl.prove import PROMPT, prove, read_key
     from sparkctl.report.proofs import proofs_data, show_proofs
     from sparkctl.stacks.serving import endpoint
 
     screen = options.screen("test")
     config = load_config(options)
+    place = endpoint(config)
     with open_sessions(config, options) as sessions:
-        proofs = prove(config, sessions, read_key(config, sessions), prompt)
-    screen.put(cluster=config.cluster.name, endpoint=endpoint(config).url, **proofs_data(proofs))
-    screen.show(show_proofs(proofs, screen.glyphs))
+        proofs = prove(config, sessions, read_key(config, sessions), prompt or PROMPT)
+    screen.put(cluster=config.cluster.name, endpoint=place.url, **proofs_data(proofs))
+    screen.show(screen.advise(show_proofs(proofs, screen.glyphs)))
     passed = all(proof.passed for proof in proofs)
-    screen.tell(f"{endpoint(config).url} answers" if passed else "the cluster does not answer as it should")
+    screen.tell(f"{place.url} answers" if passed else "the cluster does not answer as it should")
     screen.finish()
     return 0 if passed else 2

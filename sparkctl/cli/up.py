@@ -52,14 +52,14 @@ def up(
         if made.blocked:
             return screen.fail(blocked_error(made))
         if made.clean:
-            return finish(screen, config, "no changes", until, options.again)
+            return finish(screen, config, "no changes", until)
         confirm_replacing(screen, made, yes=yes)
         outcome, events = perform(screen, name, lambda emit, stop: execute(made, sessions, emit, stop, lock.keep))
         screen.put(transport=traffic(sessions))
     show_timings(screen, events, wanted=timings)
     if errors := errors_of(outcome, "up"):
         return screen.fail(*errors)
-    return finish(screen, config, "done" if outcome.changed else "no changes", until, options.again)
+    return finish(screen, config, "done" if outcome.changed else "no changes", until)
 
 
 def blocked_error(made: "Plan") -> "SparkctlError":
@@ -101,19 +101,16 @@ def show_timings(screen: "Screen", events: "Sequence[Event]", *, wanted: bool) -
         screen.show(timings.show_timings(events))
 
 
-def finish(screen: "Screen", config: "Config", result: str, until: str, again: str) -> int:
-    """Say how it ended and what to try next; where the model answers, unless the run stopped below it.
+def finish(screen: "Screen", config: "Config", result: str, until: str) -> int:
+    """Say how it ended and what to try next; where the model answers, unless the run stopped below it."""
+    from sparkctl.stacks.serving import endpoint, serves
 
-    `again` are the options that name the same deployment.
-    """
-    from sparkctl.stacks.serving import endpoint
-
-    place = endpoint(config)
     screen.put(result=result)
     screen.tell(result, "bold green")
-    if until in ("", "workload"):
+    if until in ("", "workload") and serves(config):
+        place = endpoint(config)
         screen.put(endpoint=place.url, model=place.model)
         screen.tell(f"{place.model} answers at {place.url}")
-        screen.tell(f"next: sparkctl test{again}")
+        screen.tell("next: sparkctl test")
     screen.finish()
     return 0

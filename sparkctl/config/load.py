@@ -18,10 +18,10 @@ from sparkctl.config.origins import origins_of
 from sparkctl.config.profile import Profile
 from sparkctl.config.settings import Settings
 from sparkctl.config.yamlfile import Document
+from sparkctl.data import DEFAULT_PROFILE
 from sparkctl.errors import ConfigError, Problem
 from sparkctl.topology import Cluster
 
-DEFAULT_PROFILE = "stacked"
 NAMES = frozenset(field.upper() for field in Settings.model_fields)
 """Every variable that has an effect."""
 

@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sparkctl.errors import SparkctlError
 from sparkctl.report import failure
+from sparkctl.report.hints import naming
 from sparkctl.report.live import LiveProgress
 from sparkctl.report.look import Glyphs, look_at
 from sparkctl.report.page import Line, Page
@@ -16,13 +17,17 @@ from sparkctl.report.plain import NoProgress, PlainProgress
 
 @dataclass
 class Screen:
-    """The output of one run of one verb. With `json`, standard output holds the document and nothing else."""
+    """The output of one run of one verb. With `json`, standard output holds the document and nothing else.
+
+    `again` are the options that hints must name, so that a command in them is about the same deployment.
+    """
 
     verb: str
     json: bool = False
     quiet: bool = False
     verbose: bool = False
     no_color: bool = False
+    again: str = ""
     document: dict[str, Any] = field(default_factory=dict)
     _page: Page | None = None
 
@@ -43,10 +48,14 @@ class Screen:
         if not (self.json or self.quiet):
             self.page.write(lines)
 
+    def advise(self, lines: Sequence[Line]) -> list[Line]:
+        """The lines with commands that are about the same deployment."""
+        return [replace(line, text=naming(line.text, self.again)) for line in lines]
+
     def tell(self, text: str, style: str = "") -> None:
-        """A result: also with --quiet, not with --json."""
+        """A result, or what to do next: also with --quiet, not with --json."""
         if not self.json:
-            self.page.say(text, style)
+            self.page.say(naming(text, self.again), style)
 
     def progress(self) -> LiveProgress | PlainProgress | NoProgress:
         """A renderer for the events of a run: rows on a terminal, lines elsewhere; beside JSON on standard error."""
@@ -67,6 +76,8 @@ class Screen:
 
     def fail(self, *errors: SparkctlError) -> int:
         """Show errors as the end of the verb, beside what it has done; returns the exit code of the first."""
+        for error in errors:
+            error.fix = naming(error.fix, self.again)
         if self.json:
             first, *others = map(failure.describe, errors)
             self.put(error=first, also=others)

@@ -118,7 +118,8 @@ def status_data(status: Status) -> dict[str, Any]:
 
 def show_status(status: Status, glyphs: Glyphs, now: datetime) -> list[Line]:
     """A block for each node, and the sentence that sums up."""
-    lines = [Line(f"{status.cluster}: {status.model} at {status.endpoint}", "bold")]
+    served = f"{status.model} at {status.endpoint}" if status.endpoint else "no model is served (components)"
+    lines = [Line(f"{status.cluster}: {served}", "bold")]
     for node in status.nodes:
         lines += [Line(""), Line(f"{node.name}  {node.role}  {node.address}", "bold")]
         if node.error:

@@ -8,6 +8,7 @@ from sparkctl.core.service import Service
 from sparkctl.core.step import Step, step_id
 from sparkctl.engines import vllm
 from sparkctl.engines.engine import Backend, Ports, ServeSpec
+from sparkctl.errors import SparkctlError
 from sparkctl.facts.model import folder_name
 from sparkctl.runtimes.docker import ContainerStep
 from sparkctl.steps import cache, copy, fabric, host, host_docker, host_ports, host_state, nfs, packages, ssh_trust
@@ -21,6 +22,7 @@ from sparkctl.steps.model import ModelSource, ModelStep
 from sparkctl.steps.ray import JoinStep
 from sparkctl.steps.secret import SecretStep, SharedSecretStep, secret_path
 from sparkctl.steps.serving import ServingStep
+from sparkctl.topology import Node
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
@@ -37,8 +39,16 @@ class Endpoint:
     model: str
 
 
+def serves(config: "Config") -> bool:
+    """Whether this deployment serves a model."""
+    return "vllm" in config.profile.components
+
+
 def endpoint(config: "Config") -> Endpoint:
-    """Where the served model answers."""
+    """Where the served model answers. Raises SparkctlError where this deployment serves none."""
+    if not serves(config):
+        fix = "set ENABLE_VLLM=1, or components: [vllm] in the profile"
+        raise SparkctlError("this deployment serves no model", fix=fix)
     return Endpoint(f"http://{config.cluster.api_ip}:{config.profile.ports.api}/v1", served_name(config))
 
 
@@ -53,10 +63,10 @@ def key_path(config: "Config") -> str:
 
 
 def steps(config: "Config") -> tuple[Step, ...]:
-    """Every step of the deployment; without its component, the ground alone."""
+    """Every step of the deployment; without its component the ground alone, on which nothing of ours runs."""
     ground = (*_hosts(config), *_secrets(config), *_store(config))
-    if "vllm" not in config.profile.components:
-        return ground
+    if not serves(config):
+        return (*ground, *(_cleared(config, node) for node in config.cluster.nodes))
     return (*ground, *_image(config), _model(config), *_copies(config), *_workload(config))
 
 
@@ -123,6 +133,7 @@ def _host_wish(config: "Config", cache: str) -> HostWish:
         disk_path=cache,
         model_path=f"{cache}/hub/{folder_name(config.profile.model.id)}",
         memory_gib=wish.reserve_gib + weights / len(config.cluster.nodes),
+        memory_share=config.profile.engine.gpu_memory_utilization if wish.gpu else 0.0,
         skew_s=wish.max_clock_skew_s,
     )
 
@@ -205,7 +216,12 @@ def _leftovers(config: "Config", backend: Backend) -> Iterable[Step]:
             frozenset(service.name for services in wanted for service in services if service.node == node.name)
             for wanted in ([by_backend[backend]], by_backend.values())
         )
-        yield LeftoversStep(config.cluster, node, wished, known, int(config.profile.timeouts.drain_s))
+        yield replace(_cleared(config, node), wished=wished, known=known)
+
+
+def _cleared(config: "Config", node: Node) -> LeftoversStep:
+    """A node on which no container of this cluster runs."""
+    return LeftoversStep(config.cluster, node, frozenset(), frozenset(), int(config.profile.timeouts.drain_s))
 
 
 def _services(config: "Config", backend: Backend) -> tuple[Service, ...]:

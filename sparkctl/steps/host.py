@@ -24,8 +24,9 @@ class HostWish:
 
     `architecture` as `uname -m` prints it, `gpu` a part of the GPU's name, `disk_gib` the room that the model cache
     `disk_path` and Docker's folder must each have before the first deployment, `model_path` a folder whose content
-    counts as such room, `memory_gib` what must be available before our engine runs (weights and reserve), and
-    `skew_s` how far clocks may differ in seconds.
+    counts as such room, `memory_gib` what must be available before our engine runs (weights and reserve),
+    `memory_share` the part of all memory that vLLM demands free when it starts (facts.md, E), and `skew_s` how far
+    clocks may differ in seconds.
     """
 
     architecture: str = ""
@@ -34,6 +35,7 @@ class HostWish:
     disk_path: str = "/"
     model_path: str = ""
     memory_gib: float = 0.0
+    memory_share: float = 0.0
     skew_s: float = 0.0
 
 
@@ -159,10 +161,13 @@ def _stop(process: GpuProcess, names: Mapping[str, str]) -> str:
 
 def _room(host: HostFact, disk: DiskFact, dockerd: DockerdFact, wish: HostWish) -> Iterator[Trouble]:
     """Room for what is not there yet: not asked of a node on which our containers run."""
-    if host.memory_available is not None and host.memory_available < wish.memory_gib * GIB:
+    share = wish.memory_share * (host.memory_total or 0)
+    needed = max(wish.memory_gib * GIB, share)
+    if host.memory_available is not None and host.memory_available < needed:
+        less = "lower engine.gpu_memory_utilization" if needed == share else "choose a smaller model"
         yield Trouble(
-            f"{size(host.memory_available)} of memory are available, {wish.memory_gib:.1f} GiB are needed",
-            "stop what holds memory (ps aux --sort=-rss | head), or choose a smaller model",
+            f"{size(host.memory_available)} of memory are available, {size(needed)} are needed",
+            f"stop what holds memory (ps aux --sort=-rss | head), or {less}",
         )
     cache = None if disk.free is None else disk.free + (disk.held or 0)
     for path, free in ((wish.disk_path, cache), (dockerd.root, dockerd.free)):

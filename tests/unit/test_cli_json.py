@@ -49,7 +49,14 @@ def failing(**how: Any) -> tuple[World, list[FakeStep]]:
 
 def samples(cli: Cli) -> Iterator[dict[str, Any]]:
     """Documents of every command, among them every member."""
-    for argv in (["plan"], ["credentials"], ["config", "show"], ["config", "validate"], ["profile", "list"]):
+    for argv in (
+        ["plan"],
+        ["credentials"],
+        ["config", "show"],
+        ["config", "validate"],
+        ["profile", "list"],
+        ["profile", "show", "stacked"],
+    ):
         cli.hosts["spark-1"].reply(["cat"], "sk-1\n")
         cli(*argv, "--json")
         yield cli.document

@@ -11,6 +11,7 @@ from sparkctl.cli.common import Options
 from sparkctl.cli.plan import within
 from sparkctl.core.step import Layer
 from sparkctl.errors import StepFailed
+from sparkctl.report.hints import naming
 from sparkctl.transport.memory import MemoryHost
 
 
@@ -73,6 +74,32 @@ def test_a_hint_means_the_same_deployment(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("SPARKCTL_PROFILE", "lab")
     assert Options(profile="lab").again == ""
     assert Options(profile="stacked").again == " --profile stacked"
+    elsewhere = Options(profile="lab", env_file=Path("a.env"), set_values=["MODEL=org/m"])
+    assert elsewhere.again == " --env-file a.env --set MODEL=org/m"
+    hint = "read its log: sparkctl logs vllm; then: sparkctl up. See sparkctl lab up, sparkctl up --profile lab"
+    assert naming(hint, " -X") == (
+        "read its log: sparkctl logs -X vllm; then: sparkctl up -X. See sparkctl lab up, sparkctl up --profile lab"
+    )
+
+
+def test_hints_of_every_kind_name_the_deployment(cli: Cli) -> None:
+    named = ("--set", "MODEL=org/m")
+    assert cli("status", *named) == 2
+    assert "Next: sparkctl up --set MODEL=org/m\n" in cli.out
+    assert cli("up", *named) == 0
+    assert "next: sparkctl test --set MODEL=org/m\n" in cli.out
+    cli.hosts["spark-1"].reply(["cat"], "")
+    assert cli("credentials", *named) == 1
+    assert "next: deploy first: sparkctl up --set MODEL=org/m\n" in cli.err
+
+
+def test_a_deployment_that_serves_nothing_claims_nothing(cli: Cli) -> None:
+    assert cli("up", "--set", "ENABLE_VLLM=0") == 0
+    assert cli.out.endswith("done\n")
+    assert cli("test", "--set", "ENABLE_VLLM=0") == 1
+    assert "serves no model" in cli.err
+    assert cli("status", "--set", "ENABLE_VLLM=0") == 0
+    assert "demo: no model is served" in cli.out
 
 
 def test_up_until_a_layer(cli: Cli) -> None:
