@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from sparkctl.core.action import Action
 from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, Pending, step_id
-from sparkctl.facts.docker import IMAGE_IDS, image_probe
-from sparkctl.facts.host import HOST
+from sparkctl.facts.docker import IMAGE_IDS, ImageFact, image_probe
+from sparkctl.facts.host import HOST, HostFact
 from sparkctl.facts.image import ARCHITECTURES, brought_probe, contents_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.steps.image_actions import Carry, Login, Pull, forget_images, forget_looks, look, remove_images
@@ -33,14 +33,14 @@ class PullStep(OnHead):
 
     def check(self, facts: Facts) -> Finding:
         image = facts.get(self.node, image_probe(self.reference))
-        machine = facts.get(self.node, HOST).architecture or "unknown"
+        host = facts.get(self.node, HOST)
         if image is None:
             if facts.get(self.node, IMAGE_IDS) is None:
                 return Pending(step_id("docker", self.node))
             return Absent((Pull(self.cluster, self.reference, self.login),))
-        if image.architecture != ARCHITECTURES.get(machine, machine):
+        if _foreign(image, host):
             return Blocked(
-                f"{self.reference} is built for {image.architecture}, and {self.node} is {machine}",
+                f"{self.reference} is built for {image.architecture}, and {self.node} is {host.architecture}",
                 "name an image for that architecture, or one with a manifest for both: VLLM_IMAGE or image.ref",
             )
         return Ok(image.id[:19])
@@ -64,12 +64,12 @@ class CarryStep(OnWorker):
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        head = Want(self.cluster.head.name, image_probe(self.reference))
-        return (head, Want(self.node, IMAGE_IDS), Want(self.node, brought_probe(self.cluster, self.worker)))
+        head = (Want(self.cluster.head.name, probe) for probe in (image_probe(self.reference), HOST))
+        return (*head, Want(self.node, IMAGE_IDS), Want(self.node, brought_probe(self.cluster, self.worker)))
 
     def check(self, facts: Facts) -> Finding:
         image = facts.get(self.cluster.head.name, image_probe(self.reference))
-        if image is None:
+        if image is None or _foreign(image, facts.get(self.cluster.head.name, HOST)):
             return Pending(step_id("image", self.cluster.head.name))
         present = facts.get(self.node, IMAGE_IDS)
         if present is None:
@@ -123,6 +123,12 @@ class LookStep(OnHead):
 
 TOKENS_SINCE = (2, 52)
 """The first Ray that can ask for a token (RAY_AUTH_MODE), by Ray's release notes."""
+
+
+def _foreign(image: ImageFact, host: HostFact) -> bool:
+    """Whether the image is for another kind of machine; what is unknown is for the host's own check."""
+    machine = host.architecture or ""
+    return bool(machine) and image.architecture != ARCHITECTURES.get(machine, machine)
 
 
 def _openness(ray: str) -> str:

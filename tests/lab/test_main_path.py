@@ -209,7 +209,7 @@ def test_up_after_stop_starts_the_workload_only(admin: Admin[TestLab], first_up:
 def test_down_leaves_images_and_model_and_says_so(admin: Admin[TestLab], before: list[Snapshot]) -> None:
     """Stands on test_up_after_stop_starts_the_workload_only."""
     ran = admin("down", "--yes")
-    assert "images and models are kept; sparkctl down --purge removes them" in ran.out
+    assert "images, models and packages are kept; sparkctl down --purge removes them" in ran.out
     after = look(admin)
     kept = (f"/home/nvidia/.sparkctl/{admin.lab.lab.name}", "/home/nvidia/.cache/huggingface")
     above = {"/home/nvidia/.sparkctl", "/home/nvidia/.cache"}

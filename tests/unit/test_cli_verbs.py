@@ -197,7 +197,7 @@ def test_down_takes_everything_in_reverse(cli: Cli) -> None:
     assert cli("down", "-y") == 0
     assert cli.world.did[0] == "remove vllm"
     assert sorted(cli.world.did[1:]) == ["remove packages", "remove packages"]
-    assert "images and models are kept" in cli.out
+    assert "images, models and packages are kept" in cli.out
     assert cli("down", "--purge", "-y") == 0
     assert cli.world.did[-1] == "remove image"
 
