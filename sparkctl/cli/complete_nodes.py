@@ -12,6 +12,7 @@ COMPONENTS = ("ray-head", "ray-worker", "vllm")
 
 HEAD, WORKER, WORKERS = "HEAD_NODE_NAME", "WORKER_NODE_NAME", "WORKER_NODE_NAMES"
 ONE_IP, ALL_IPS = "WORKER_NODE_IP", "WORKER_IPS"
+_LAB = re.compile(r"""^where:\s*["']?lab["']?\s*(#|$)""", re.MULTILINE)
 
 
 def complete_nodes(ctx: typer.Context) -> list[str]:
@@ -46,13 +47,24 @@ def _values(ctx: typer.Context) -> dict[str, str]:
     from sparkctl.errors import SparkctlError
 
     names = frozenset((HEAD, WORKER, WORKERS, ONE_IP, ALL_IPS))
-    chosen, lab = ctx.params.get("env_file"), ctx.params.get("profile") == "lab"
+    chosen = ctx.params.get("env_file")
     env_file = Path(chosen) if chosen else None
     try:
+        lab = _means_lab(ctx.params.get("profile") or "")
         layers = merge(names, names, lab=lab, env_file=env_file, flags={}, environ=os.environ, cwd=Path.cwd())
     except SparkctlError:
         return {}
     return {name: raw.text for name, raw in layers.values.items()}
+
+
+def _means_lab(profile: str) -> bool:
+    """Whether a profile says `where: lab`, by its text: YAML would cost more than the answer. Raises ConfigError."""
+    from sparkctl.config.envfile import LARGEST
+    from sparkctl.config.laptop import read_text
+    from sparkctl.config.profiles import find
+
+    text = read_text(find(profile, Path.cwd()), profile, LARGEST) if profile else ""
+    return isinstance(text, str) and bool(_LAB.search(text))
 
 
 def _words(text: str) -> list[str]:

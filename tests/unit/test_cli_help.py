@@ -101,6 +101,32 @@ def test_completion_of_nodes_reads_the_env_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("profile", "found"),
+    [
+        ("lab", "sim-1"),
+        ("lab-vm", "sim-1"),
+        ("mine", "sim-1"),
+        ("./profiles/mine.yaml", "sim-1"),
+        ("stacked", "boss"),
+    ],
+)
+def test_completion_of_nodes_knows_which_profiles_mean_the_lab(tmp_path: Path, profile: str, found: str) -> None:
+    (tmp_path / "unified-config.env").write_text("HEAD_NODE_NAME=boss\nWORKER_NODE_IP=\n")
+    for path, text in {
+        "lab/sparklab/lab.env": "HEAD_NODE_NAME=sim-1\n",
+        "profiles/mine.yaml": "where: 'lab' # \n",
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+    env = {"SPARKCTL_LAB_HOME": str(tmp_path / "lab"), "_SPARKCTL_COMPLETE": "bash", "PYTHONPATH": str(ROOT)}
+    modules, output = loaded("logs", "--profile", profile, "--node", "", cwd=tmp_path, **env)
+    assert output.split() == [found]
+    assert {*modules} <= {"dotenv"}
+    _, output = loaded("logs", "--node", "", cwd=tmp_path, SPARKCTL_PROFILE=profile, **env)
+    assert output.split() == [found]
+
+
+@pytest.mark.parametrize(
     ("words", "found"),
     [
         (["up", "--until", ""], list(LAYERS)),
