@@ -39,6 +39,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	@for room in unit package lab; do MYPYPATH=tests:tests/$$room $(BIN)/mypy $(TESTS_MAY) tests/$$room/*.py || exit 1; done
+	$(BIN)/mypy --explicit-package-bases tests/bench/*.py
 	$(BIN)/lint-imports
 
 bench: $(READY)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.bench.measure import BIN, Figure, medians
 from tests.bench.namespaces import namespaces
@@ -16,7 +17,7 @@ def figures() -> Iterator[Figure]:
     with namespaces(NODES) as nodes:
 
         def status(count: int) -> None:
-            argv = [BIN / "sparkctl", "status", "--json", "--env-file", nodes.env_file(count)]
+            argv: list[str | Path] = [BIN / "sparkctl", "status", "--json", "--env-file", nodes.env_file(count)]
             done = subprocess.run(argv, capture_output=True, text=True)
             if done.returncode != 2 or not _answered(done.stdout, count):
                 raise SystemExit(f"status ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
