@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 import typer
+from bench import page
 from typer._click.core import Command, Context
 from typer._click.exceptions import UsageError
 from typer.core import TyperGroup
@@ -49,8 +50,21 @@ def test_commands_can_be_typed(page: Path) -> None:
 
 @EACH_PAGE
 def test_variables_exist(page: Path) -> None:
-    named = set(re.findall(r"(?<![\w.-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w*])", page.read_text()))
-    assert not named - NAMES - INERT.keys() - words_of_the_source()
+    assert not unknown_variables(page.read_text())
+
+
+def test_a_wrong_variable_is_found() -> None:
+    assert unknown_variables("VLLM_PORT, VLLM_PROT and OPENAI_BASE_URL") == {"VLLM_PROT"}
+
+
+def test_figures_are_replaced_part_by_part() -> None:
+    text = page.PAGE.read_text()
+    both = page.replace(page.replace(text, "many", "| new |"), "startup", "")
+    assert "| new |\n\n<!-- end many -->" in both and "⇥` |" not in both
+    tables = re.compile(r"<!-- begin (startup|many) -->.*?<!-- end \1 -->", re.S)
+    assert tables.sub("", both) == tables.sub("", text) and "Ansible against" in both
+    with pytest.raises(ValueError, match="begin none"):
+        page.replace(text, "none", "")
 
 
 def test_a_wrong_command_is_found() -> None:
@@ -69,6 +83,12 @@ def test_pictures_are_well_formed() -> None:
     assert pictures
     for picture in pictures:
         assert ElementTree.parse(picture).getroot().tag.endswith("svg")
+
+
+def unknown_variables(text: str) -> set[str]:
+    """The variables that a text names and no program of ours reads or sets; a message may show such a one."""
+    named = set(re.findall(r"(?<![\w.-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w*]|: unknown variable)", text))
+    return named - NAMES - INERT.keys() - words_of_the_source()
 
 
 def anchors(page: Path) -> set[str]:
@@ -113,7 +133,7 @@ def parse(words: list[str]) -> list[str]:
 
 @cache
 def words_of_the_source() -> frozenset[str]:
-    """Every word in capitals of our own programs: variables of others that they set or read."""
-    places = [path for folder in ("sparkctl", "tests") for path in (ROOT / folder).rglob("*.py")]
-    mine = Path(__file__)
-    return frozenset(w for p in places if p != mine for w in re.findall(r"\b[A-Z][A-Z0-9_]+\b", p.read_text()))
+    """Every word in capitals of our own programs: variables of others that they set or read. Tests misspell some."""
+    shell = [ROOT / "Makefile", *(ROOT / "tests").glob("*.sh")]
+    places = [*shell, *(ROOT / "sparkctl").rglob("*.py"), ROOT / "tests/lab/conftest.py"]
+    return frozenset(w for p in places for w in re.findall(r"\b[A-Z][A-Z0-9_]+\b", p.read_text()))
