@@ -67,9 +67,12 @@ class _Merge:
                 self.inert[name] = value
 
     def flags(self, flags: Mapping[str, str], refused: frozenset[str]) -> None:
-        """Add what the command line sets."""
+        """Add what the command line sets: no secrets, since every process on the laptop can read it."""
         for name, value in flags.items():
-            if name in refused:
+            if value and is_secret(name):
+                found = "a secret on the command line, which everybody on this machine can read"
+                self.problems.append(Problem("flag", name, found, f"in {LOCAL}, or in the environment"))
+            elif name in refused:
                 found = "set by a flag, while the profile names a lab"
                 self.problems.append(Problem("flag", name, found, "what the lab itself says"))
             elif name in self.known:
