@@ -22,7 +22,7 @@ on-lab:
 	$(BIN)/python tests/ask.py "Hello, Sparks?"
 
 demo-down: $(READY)
-	@tests/engine.sh $(BIN)/sparkctl lab down
+	@tests/engine.sh --as-is $(BIN)/sparkctl lab down
 
 # Everything that a change must pass. `pytest` alone runs what is named: .venv/bin/pytest tests/unit
 test: $(READY) lint

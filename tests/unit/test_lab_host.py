@@ -2,6 +2,10 @@
 
 import io
 import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +13,8 @@ import pytest
 from sparkctl.errors import SparkctlError
 from sparkctl.lab import host
 from sparkctl.lab.progress import Event
+
+Result = subprocess.CompletedProcess[bytes]
 
 
 @pytest.fixture
@@ -106,6 +112,37 @@ def test_user_becomes_root_through_sudo_or_is_told(bin_folder: Path, monkeypatch
         assert isinstance(file, io.BufferedWriter)
         host.run_as_root(["thing"], stdout=file)
     assert out.read_text() == "done\n"
+
+
+@pytest.fixture
+def plain_user() -> Iterator[Callable[..., Result]]:
+    """Runs tests/engine.sh as a user who may not use the Docker engine, and has no sudo."""
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    script = (Path(__file__).parents[1] / "engine.sh").read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        for name in ("id", "uname", "grep", "echo"):
+            (Path(folder) / name).symlink_to(str(shutil.which(name)))
+
+        def run(*words: str) -> Result:
+            argv = ["/bin/bash", "-s", "--", *words]
+            nobody = {"user": 65534, "group": 65534, "extra_groups": [], "env": {"PATH": folder}, "cwd": "/"}
+            return subprocess.run(argv, input=script, capture_output=True, **nobody)  # type: ignore[call-overload, no-any-return]
+
+        yield run
+
+
+def test_user_without_sudo_is_told_what_to_do(plain_user: Callable[..., Result]) -> None:
+    done = plain_user("echo", "used")
+    assert done.returncode == 1 and not done.stdout
+    assert b"there is no sudo" in done.stderr and b"usermod --append --groups docker nobody" in done.stderr
+    assert b"command not found" not in done.stderr
+
+
+def test_taking_away_gives_nobody_the_right_to_the_engine(plain_user: Callable[..., Result]) -> None:
+    done = plain_user("--as-is", "echo", "used")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"used\n", b"")
 
 
 def test_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
