@@ -122,8 +122,10 @@ def with_options(verb: Callable[Concatenate[Options, P], int]) -> Callable[..., 
 def load_config(options: Options) -> "Config":
     """The checked configuration that the options name. Raises ConfigError."""
     from sparkctl.config.load import load
+    from sparkctl.transport.sshconfig import user_on
 
-    return load(options.profile, env_file=options.env_file, flags=flags_of(options.set_values))
+    flags = flags_of(options.set_values)
+    return load(options.profile, env_file=options.env_file, flags=flags, user_on=user_on)
 
 
 def flags_of(words: Sequence[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from sparkctl.config import inert, layers, overrides, profiles
 from sparkctl.config.faults import settings_problems
 from sparkctl.config.fit import Fit
-from sparkctl.config.nodes import UNSET, Roster
+from sparkctl.config.nodes import UNSET, Roster, UserOn, nobody
 from sparkctl.config.origin import Origin, Raw, Redactor
 from sparkctl.config.origins import origins_of
 from sparkctl.config.profile import Profile
@@ -48,10 +48,12 @@ def load(
     flags: Mapping[str, str] = MappingProxyType({}),
     environ: Mapping[str, str] = os.environ,
     cwd: Path | None = None,
+    user_on: UserOn = nobody,
 ) -> Config:
     """The configuration of a profile (its name or path; None: SPARKCTL_PROFILE, else `stacked`).
 
-    `env_file` replaces unified-config.env and its local sibling, `flags` are variables set on the command line.
+    `env_file` replaces unified-config.env and its local sibling, `flags` are variables set on the command line;
+    `user_on` asks the SSH configuration for the login on a host that nothing else names.
     Raises ConfigError with every problem.
     """
     folder = cwd or Path.cwd()
@@ -62,7 +64,7 @@ def load(
     problems += [*merged.problems, *found]
     if what and settings:
         wanted = None if what.nodes == "all" else what.nodes
-        roster = Roster(settings, merged.values, environ, folder, wanted)
+        roster = Roster(settings, merged.values, environ, folder, wanted, user_on)
         fit = Fit(what, overrides.apply(what, settings), document, roster)
         problems += [*roster.problems, *fit.problems()]
         if not problems:

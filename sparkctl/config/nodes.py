@@ -1,6 +1,6 @@
 """Builds the cluster from the settings: who is head, who are workers, on which addresses."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,13 +14,21 @@ from sparkctl.topology import Cluster, Node, Role
 
 UNSET = "not set"
 """What is found where `sparkctl init` would have written a value."""
+UserOn = Callable[[str], str]
+"""The login that the SSH configuration names for a host name, an address or an alias; empty where it names none."""
+
+
+def nobody(_: str) -> str:
+    """The logins of an SSH configuration that names none."""
+    return ""
 
 
 @dataclass
 class Roster:
     """The nodes that the settings name; `problems` collects what forbids a cluster, `values` say what is set where.
 
-    `wanted` is how many take part, None for all; where it is one, nothing about workers is looked at.
+    `wanted` is how many take part, None for all; where it is one, nothing about workers is looked at. A node's login
+    is that of its target, else its variable's, else `user_on` says, else it is the login name of this machine.
     """
 
     settings: Settings
@@ -28,6 +36,7 @@ class Roster:
     environ: Mapping[str, str]
     cwd: Path
     wanted: int | None = None
+    user_on: UserOn = nobody
     problems: list[Problem] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
 
@@ -81,7 +90,7 @@ class Roster:
         own_user, host, own_port = parse_target(target)
         key = self.settings.ssh_key_file
         path = str(path_of(key, self.cwd)) if key else ""
-        login = own_user or user or login_name(self.environ)
+        login = own_user or user or self.user_on(host) or login_name(self.environ)
         return Node(name, role, host, login, own_port or port, identity_file=path)
 
     def _targets(self, count: int) -> tuple[str, ...]:

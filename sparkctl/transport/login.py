@@ -59,8 +59,15 @@ def _prepare(node: Node, timeout: float) -> fabric.Connection:
     # default of a node: the SSH configuration may say otherwise.
     own = [f"User {node.user}"] * bool(node.user) + [f"Port {node.port}"] * (node.port != SSH_PORT)
     config.base_ssh_config.parse(StringIO("\n".join([f"Host {node.address}", *own])))
-    config.load_ssh_config()
-    return fabric.Connection(node.address, config=config, connect_timeout=max(1, round(timeout)))
+    try:
+        config.load_ssh_config()
+        return fabric.Connection(node.address, config=config, connect_timeout=max(1, round(timeout)))
+    except paramiko.SSHException as error:
+        raise UnreachableError(
+            f"the SSH configuration of this machine cannot be used: {error}",
+            where=node.name,
+            fix=f"mend it, then try: ssh -G {node.address}",
+        ) from error
 
 
 def _offer(hop: fabric.Connection, identity_file: str, unlock: Unlock | None) -> Offer:

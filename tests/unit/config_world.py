@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sparkctl.config.load import Config, load
+from sparkctl.config.nodes import UserOn, nobody
 from sparkctl.errors import ConfigError, Problem
 
 TWO_SPARKS = {
@@ -46,9 +47,12 @@ class World:
         self.environ["SPARKCTL_LAB_HOME"] = str(self.folder / "labs")
         return self
 
-    def load(self, profile: str = "stacked", env_file: Path | None = None, **flags: str) -> Config:
+    def load(
+        self, profile: str = "stacked", env_file: Path | None = None, user_on: UserOn = nobody, **flags: str
+    ) -> Config:
         """What sparkctl reads here."""
-        return load(profile, env_file=env_file, flags=flags, environ=self.environ, cwd=self.folder)
+        environ, cwd = self.environ, self.folder
+        return load(profile, env_file=env_file, flags=flags, environ=environ, cwd=cwd, user_on=user_on)
 
     def problems(self, profile: str = "stacked", env_file: Path | None = None, **flags: str) -> tuple[Problem, ...]:
         """What is wrong here; fails where nothing is."""
