@@ -1,5 +1,6 @@
 """Engines that do not come up: a stand-in where it fails in the same way, the real one where it must be real."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -57,8 +58,17 @@ def test_health_is_fine_and_the_first_request_fails(deploy: Deployment) -> None:
 
 @pytest.mark.usefixtures("stubbed")
 def test_worker_without_ray_falls_to_mp(deploy: Deployment) -> None:
-    """The image holds no Ray: with `auto` the plan takes mp and says nothing of a fault."""
-    assert_clear(deploy("plan", profile=deploy.profile(image={"ref": STUB})), 0)
+    """The image holds no Ray: once that is seen, `auto` plans ranks of vLLM's own, and neither Ray nor a fault."""
+    profile = deploy.profile(image={"ref": STUB})
+    assert_ok(deploy("up", "-y", "--until", "image", profile=profile))
+    result = deploy("plan", "--json", profile=profile)
+    assert_ok(result)
+    items = {item["id"]: item for item in json.loads(result.stdout)["items"]}
+    ours = f"start container sparkctl-{CLUSTER}-vllm"
+    started = [action["summary"] for action in items["vllm@spark-1"]["actions"]]
+    assert started == [f"{ours}-rank1 on spark-2", f"{ours} on spark-1"]
+    unused = {name for name, item in items.items() if item.get("note") == "not used"}
+    assert unused == {"ray-head@spark-1", "ray-worker@spark-2", "ray-join@spark-1"}
 
 
 @pytest.fixture
