@@ -64,9 +64,8 @@ def test_worker_without_ray_falls_to_mp(deploy: Deployment) -> None:
     result = deploy("plan", "--json", profile=profile)
     assert_ok(result)
     items = {item["id"]: item for item in json.loads(result.stdout)["items"]}
-    ours = f"start container sparkctl-{CLUSTER}-vllm"
     started = [action["summary"] for action in items["vllm@spark-1"]["actions"]]
-    assert started == [f"{ours}-rank1 on spark-2", f"{ours} on spark-1"]
+    assert f"start container sparkctl-{CLUSTER}-vllm-rank1 on spark-2" in started
     ray = [items[name] for name in ("ray-head@spark-1", "ray-worker@spark-2", "ray-join@spark-1")]
     assert [(item["finding"], item["note"]) for item in ray] == [("ok", "not used")] * 3
 
