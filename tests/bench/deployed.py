@@ -41,7 +41,7 @@ def _against_peers(second: Sequence[str | Path], env: dict[str, str]) -> Iterato
         run([sys.executable, "-m", "venv", venv])
         run([venv / "bin" / "pip", "install", "-q", *PEERS])
     hosts = _inventory(env)
-    inventory = Path(env["SPARKCTL_LAB_HOME"]) / "inventory.yml"
+    inventory = Path(env["SPARKCTL_LAB_HOME"]) / NAME / "inventory.yml"  # goes with the lab
     inventory.write_text(json.dumps({"all": {"children": {"head": {}, "worker": {}}, "hosts": {}}, **hosts}))
     script = inventory.with_name("inventory.py")
     script.write_text(f"nodes = {[(n, v) for group in hosts.values() for n, v in group['hosts'].items()]!r}\n")
