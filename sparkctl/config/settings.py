@@ -56,7 +56,9 @@ class Settings(BaseSettings):
     head_ssh_target: values.Target = _where(
         "", "Where the laptop speaks SSH to the head. Empty: CONTROL_PLANE_API_IP.", TARGET
     )
-    head_ssh_user: values.User = _where("", "Login on the head. Empty: as ~/.ssh/config says, else your own login name.", LOGIN)
+    head_ssh_user: values.User = _where(
+        "", "Login on the head. Empty: as ~/.ssh/config says, else your own login name.", LOGIN
+    )
     head_ssh_port: values.Port = _where(22, "SSH port of the head.", PORT)
     head_node_name: values.NodeName = _where("spark-1", "What the head is called in plans and reports.", NAME)
     fabric_ctrl_ip: values.FabricIp = _where("", "The head's address on the QSFP cable.", IPV4)

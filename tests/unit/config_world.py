@@ -20,10 +20,11 @@ TINY_PROFILE = "name: tiny\nimage: {ref: 'registry.lab:5000/tiny:1'}\nmodel: {id
 
 @dataclass
 class World:
-    """A working folder; `environ` is the process environment that sparkctl sees."""
+    """A working folder; `environ` is the process environment that sparkctl sees, `user_on` its SSH configuration."""
 
     folder: Path
     environ: dict[str, str] = field(default_factory=lambda: {"USER": "nvidia", "HOME": "/nowhere"})
+    user_on: UserOn = nobody
 
     def shared(self, text: str = "", **values: str) -> "World":
         """Write unified-config.env: the lines of `text`, then the values."""
@@ -47,12 +48,10 @@ class World:
         self.environ["SPARKCTL_LAB_HOME"] = str(self.folder / "labs")
         return self
 
-    def load(
-        self, profile: str = "stacked", env_file: Path | None = None, user_on: UserOn = nobody, **flags: str
-    ) -> Config:
+    def load(self, profile: str = "stacked", env_file: Path | None = None, **flags: str) -> Config:
         """What sparkctl reads here."""
         environ, cwd = self.environ, self.folder
-        return load(profile, env_file=env_file, flags=flags, environ=environ, cwd=cwd, user_on=user_on)
+        return load(profile, env_file=env_file, flags=flags, environ=environ, cwd=cwd, user_on=self.user_on)
 
     def problems(self, profile: str = "stacked", env_file: Path | None = None, **flags: str) -> tuple[Problem, ...]:
         """What is wrong here; fails where nothing is."""

@@ -212,10 +212,12 @@ class TestSecrets:
     def test_a_flag_sets_no_secret(self, world: World, name: str) -> None:
         found = "a secret on the command line, which everybody on this machine can read"
         accepted = "in unified-config.local.env, or in the environment"
-        assert world.problems(**{name: self.CANARY}) == (Problem("flag", name, found, accepted),)
-        assert self.CANARY not in repr(world.problems(**{name: self.CANARY, "MODEL": f"{self.CANARY} x"}))
-        assert world.load(**{name: ""})
-        assert world.lab(**TWO_SPARKS).problems("lab", **{name: self.CANARY})[0].found == found
+        assert world.problems("stacked", None, **{name: self.CANARY}) == (Problem("flag", name, found, accepted),)
+        assert self.CANARY not in repr(
+            world.problems("stacked", None, **{name: self.CANARY, "MODEL": f"{self.CANARY} x"})
+        )
+        assert world.load("stacked", None, **{name: ""})
+        assert world.lab(**TWO_SPARKS).problems("lab", None, **{name: self.CANARY})[0].found == found
 
     def test_a_secret_within_another_value_is_not_shown(self, world: World) -> None:
         world.environ["MY_TOKEN"] = self.CANARY

@@ -39,18 +39,18 @@ def test_the_system_s_file_comes_last(config: Path, laptop: Path) -> None:
 
 
 def test_a_variable_and_a_target_win_over_it_and_it_over_the_login_name(config: Path, tmp_path: Path) -> None:
-    world = World(tmp_path, {"USER": "alice"}).shared(**{**TWO_SPARKS, "HEAD_SSH_TARGET": "al"})
+    world = World(tmp_path, {"USER": "alice"}, user_on).shared(**{**TWO_SPARKS, "HEAD_SSH_TARGET": "al"})
     logins = {
-        (): ["nvidia", "spark"],
-        ("HEAD_SSH_USER",): ["dan", "dan"],
-        ("WORKER_NODE_SSH_USER",): ["nvidia", "dan"],
+        "HEAD_SSH_PORT=22": ["nvidia", "spark"],
+        "HEAD_SSH_USER=dan": ["dan", "dan"],
+        "WORKER_NODE_SSH_USER=dan": ["nvidia", "dan"],
     }
-    for names, users in logins.items():
-        nodes = world.load(user_on=user_on, **dict.fromkeys(names, "dan")).cluster.nodes
-        assert [node.user for node in nodes] == users
-    head, _ = world.load(user_on=user_on, HEAD_SSH_TARGET="bob@al").cluster.nodes
+    for line, users in logins.items():
+        assert [node.user for node in world.local(f"{line}\n").load().cluster.nodes] == users
+    world.local()
+    head, _ = world.load(HEAD_SSH_TARGET="bob@al").cluster.nodes
     assert (head.user, head.home) == ("bob", "/home/bob")
-    head, worker = world.load(user_on=user_on, HEAD_SSH_TARGET="eve").cluster.nodes
+    head, worker = world.load(HEAD_SSH_TARGET="eve").cluster.nodes
     assert (head.user, worker.user) == ("alice", "spark")
 
 
