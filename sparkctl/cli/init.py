@@ -1,7 +1,7 @@
 """init: ask for the addresses, try them, write unified-config.local.env."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,21 +22,33 @@ from sparkctl.cli.common import (
 if TYPE_CHECKING:
     from sparkctl.config.discovery import Fabric
     from sparkctl.config.local import Login
+    from sparkctl.config.nodes import UserOn
     from sparkctl.report.screen import Screen
     from sparkctl.topology import Cluster
 
 app = new_app()
 
 LOCAL = "unified-config.local.env"
+_KEYS = ("SSH_KEY_FILE", "SSH_KNOWN_HOSTS_FILE")
 TARGET_HELP = "[user@]host[:port] as this machine reaches it over SSH."
 
 
 @dataclass(frozen=True)
 class Found:
-    """What the nodes themselves said: the head's address for clients, the fabric of all nodes."""
+    """What the nodes themselves said, where they were asked: the head's address for clients, the fabric of all."""
 
     api_ip: str = ""
     fabric: "Fabric | None" = None
+    asked: bool = True
+
+
+@dataclass(frozen=True)
+class Known:
+    """What files and environment say already and any nodes have use for."""
+
+    key_file: str
+    known_hosts: Path | None
+    lists: Mapping[str, str]
 
 
 @app.command()
@@ -55,31 +67,38 @@ def init(
 
     With --head (and --worker for every worker) nothing is asked. Changes nothing on the Sparks.
     """
+    from os import environ
+
     from sparkctl.config import local
+    from sparkctl.transport.sshconfig import user_on
 
     screen = Options(json=json, no_color=no_color).screen("init")
     path = Path.cwd() / LOCAL
-    logins = named(head, worker) if head else asked()
+    logins = named(head, worker) if head or worker else asked()
+    old, known = before(path), so_far(path.parent)
     if path.exists():
         screen.confirm(f"{LOCAL} is there already. Replace the addresses in it?", yes=yes)
-    cluster = cluster_of(logins)
-    found = Found() if no_check else discover(cluster, screen, accept_new=accept_new_host_keys)
+    cluster = local.cluster(logins, environ, user_on, known.key_file)
+    found = Found(asked=False)
+    if not no_check:
+        found = discover(cluster, screen, known.known_hosts, accept_new=accept_new_host_keys)
     api_ip = found.api_ip or address_of(cluster.head.address)
-    content = local.text(api_ip, logins[0], logins[1:], found.fabric)
-    local.write(path, content + local.kept(before(path), content))
-    finish(screen, path, cluster, found)
+    values = local.assignments(api_ip, logins, found.fabric, known.lists)
+    local.write(path, local.text(old, values))
+    finish(screen, path, cluster, found, [name for name in values if name in environ])
     return 0
 
 
 def named(head: str, workers: Sequence[str]) -> "list[Login]":
-    """Logins from the command line. Raises ConfigError for a target that cannot be."""
+    """Logins from the command line. Raises ConfigError for a target that cannot be, or no head."""
     from sparkctl.config.local import Login
     from sparkctl.config.origin import quoted
     from sparkctl.config.settings import TARGET
     from sparkctl.errors import ConfigError, Problem
 
     options = [("--head", head), *(("--worker", worker) for worker in workers)]
-    wrong = [Problem("flag", name, quoted(text), TARGET) for name, text in options if not is_target(text)]
+    said = [(name, quoted(text) if text else "not set", text) for name, text in options]
+    wrong = [Problem("flag", name, found, TARGET) for name, found, text in said if not is_target(text)]
     if wrong:
         raise ConfigError(tuple(wrong), fix="sparkctl init --help")
     return [Login(text, "") for _, text in options]
@@ -88,21 +107,23 @@ def named(head: str, workers: Sequence[str]) -> "list[Login]":
 def asked() -> "list[Login]":
     """Logins as the user types them, head first. Raises SparkctlError where there is nobody to ask."""
     from sparkctl.errors import SparkctlError
+    from sparkctl.transport.sshconfig import user_on
 
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise SparkctlError(
             "there is no terminal to ask on; nothing was written",
             fix="sparkctl init --head TARGET --worker TARGET",
         )
-    return converse(typer.prompt)
+    return converse(typer.prompt, user_on)
 
 
-def converse(prompt: Callable[..., Any]) -> "list[Login]":
+def converse(prompt: Callable[..., Any], user_on: "UserOn") -> "list[Login]":
     """The questions, put through `prompt` (of typer): target and login of the head, then of each worker."""
     from os import environ
 
     from sparkctl.config.laptop import login_name
     from sparkctl.config.local import Login
+    from sparkctl.config.values import parse_target
 
     def login(who: str, default: str, user: str) -> Login | None:
         text = prompt(
@@ -110,7 +131,9 @@ def converse(prompt: Callable[..., Any]) -> "list[Login]":
         )
         if not text:
             return None
-        return Login(text, "" if "@" in text else prompt(f"Login on {text}", default=user, err=True))
+        if "@" in text:
+            return Login(text, "")
+        return Login(text, prompt(f"Login on {text}", default=user_on(parse_target(text)[1]) or user, err=True))
 
     head = None
     while head is None:
@@ -139,30 +162,30 @@ def is_target(text: str) -> bool:
     return True
 
 
-def cluster_of(logins: "Sequence[Login]") -> "Cluster":
-    """A cluster to open connections to: addresses and logins alone."""
+def so_far(cwd: Path) -> Known:
+    """What is said in the files of a folder and in the environment. Raises nothing: `load` says what is wrong."""
     from os import environ
 
-    from sparkctl.config.laptop import login_name
-    from sparkctl.config.values import parse_target
-    from sparkctl.topology import Cluster, Node, Role
+    from sparkctl.config.laptop import path_of
+    from sparkctl.config.layers import merge
+    from sparkctl.config.local import LISTS
 
-    nodes = []
-    for rank, login in enumerate(logins):
-        user, host, port = parse_target(login.target)
-        role = Role.WORKER if rank else Role.HEAD
-        nodes.append(Node(f"spark-{rank + 1}", role, host, user or login.user or login_name(environ), port or 22))
-    return Cluster("init", nodes[0], tuple(nodes[1:]))
+    names = frozenset((*LISTS, *_KEYS))
+    said = merge(names, frozenset(), lab=False, env_file=None, flags={}, environ=environ, cwd=cwd).values
+    texts = {name: said[name].text if name in said else "" for name in names}
+    key, hosts = (path_of(texts[name], cwd) if texts[name] else None for name in _KEYS)
+    return Known(str(key or ""), hosts, {name: texts[name] for name in LISTS})
 
 
-def discover(cluster: "Cluster", screen: "Screen", *, accept_new: bool) -> Found:
+def discover(cluster: "Cluster", screen: "Screen", known_hosts: Path | None, *, accept_new: bool) -> Found:
     """Connect to every node and read addresses and fabric. Raises UnreachableError, HostKeyError, LoginError."""
     from sparkctl.config.discovery import LINKS, REACHED, shared_fabric
     from sparkctl.core.plan import gather
     from sparkctl.facts.probe import Want
     from sparkctl.transport.ssh import open_all
 
-    sessions = open_all(cluster, accept_new=accept_new, ask=ask_host_key(), unlock=ask_passphrase())
+    manners: dict[str, Any] = {"accept_new": accept_new, "ask": ask_host_key(), "unlock": ask_passphrase()}
+    sessions = open_all(cluster, known_hosts=known_hosts, **manners)
     try:
         names = [node.name for node in cluster.nodes]
         facts = gather(sessions, [Want(name, probe) for name in names for probe in (REACHED, LINKS)])
@@ -191,27 +214,41 @@ def address_of(host: str) -> str:
 
 
 def before(path: Path) -> str:
-    """What the file says now; empty where there is none, or no text. Its other values are kept."""
+    """What the file says now, empty where there is none. Raises ConfigError for a file that is no text."""
     from sparkctl.config.envfile import LARGEST
     from sparkctl.config.laptop import read_text
+    from sparkctl.errors import ConfigError
 
-    text = read_text(path, path.name, LARGEST)
-    return text if isinstance(text, str) else ""
+    text = read_text(path, path.name, LARGEST) if path.exists() else ""
+    if isinstance(text, str):
+        return text
+    raise ConfigError((text,), fix=f"move it away, then try again: mv {path.name} {path.name}.old")
 
 
-def finish(screen: "Screen", path: Path, cluster: "Cluster", found: Found) -> None:
-    """Check what was written, say what was found and what comes next. Raises ConfigError with its problems."""
+def finish(screen: "Screen", path: Path, cluster: "Cluster", found: Found, hidden: Sequence[str]) -> None:
+    """Check what was written, say what was found and what comes next; `hidden` variables the environment sets too.
+
+    Raises ConfigError with the problems of what was written.
+    """
     from sparkctl.config.load import load
+    from sparkctl.transport.sshconfig import user_on
 
     screen.tell(f"wrote {path.name} (mode 0600)")
     if cluster.workers:
-        if fabric := found.fabric:
-            screen.tell(f"fabric: {', '.join(fabric.addresses)} on {fabric.interface}")
-        else:
-            screen.tell("no fabric found: the fabric addresses of unified-config.env stay; see docs/quick-start.md")
+        screen.tell(told(found))
+    if hidden:
+        screen.tell(f"note: the environment wins over {path.name}, and sets {', '.join(hidden)}")
     profile = "stacked" if cluster.workers else "single"
-    config = load(profile, cwd=path.parent)
+    config = load(profile, cwd=path.parent, user_on=user_on)
     screen.tell(f"next: sparkctl plan --profile {profile}")
     addresses = [node.fabric_ip for node in config.cluster.nodes]
     screen.put(path=str(path), profile=profile, api_ip=config.cluster.api_ip, fabric=addresses)
     screen.finish()
+
+
+def told(found: Found) -> str:
+    """What became of the fabric."""
+    if fabric := found.fabric:
+        return f"fabric: {', '.join(fabric.addresses)} on {fabric.interface}"
+    missing = "no fabric found" if found.asked else "fabric not looked for"
+    return f"{missing}: its addresses are those that are configured; see docs/quick-start.md"

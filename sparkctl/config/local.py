@@ -1,5 +1,6 @@
-"""The text of unified-config.local.env as `sparkctl init` writes it, and the writing."""
+"""unified-config.local.env as `sparkctl init` writes it, the nodes that it names, and the writing."""
 
+import io
 import os
 import re
 import tempfile
@@ -8,9 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparkctl.config.discovery import Fabric
+from sparkctl.config.laptop import login_name
+from sparkctl.config.nodes import UserOn
+from sparkctl.config.values import parse_target
+from sparkctl.topology import Cluster, Node, Role
 
+LISTS = ("WORKER_IPS", "WORKER_NODE_NAMES")
+"""Lists with one item for each worker; what they hold may stay where their length fits."""
 _HEAD = "# Written by: sparkctl init. Values here win over those of unified-config.env; empty means the default.\n"
-_SET = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
+_SET = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 _SECRETS = "# Secrets, where they are needed. This file is for you alone (mode 0600).\n#HF_TOKEN=\n#NGC_API_KEY=\n"
 
 
@@ -22,41 +29,70 @@ class Login:
     user: str
 
 
-def text(api_ip: str, head: Login, workers: Sequence[Login], fabric: Fabric | None) -> str:
-    """The file. Without a `fabric`, its addresses stay those of unified-config.env."""
-    return (
-        _HEAD
-        + "\n"
-        + _lines(_management(api_ip, head, workers))
-        + "\n"
-        + _lines(_fabric(workers, fabric))
-        + "\n"
-        + _SECRETS
-    )
+def cluster(logins: Sequence[Login], environ: Mapping[str, str], user_on: UserOn, key_file: str) -> Cluster:
+    """The nodes of these logins, head first, as the file that is written for them will name them.
+
+    There are addresses and logins alone; `key_file` is a path, empty for the keys that SSH itself would offer.
+    """
+    nodes = []
+    for rank, login in enumerate(logins):
+        own_user, host, port = parse_target(login.target)
+        user = own_user or login.user or user_on(host) or login_name(environ)
+        role = Role.WORKER if rank else Role.HEAD
+        nodes.append(Node(f"spark-{rank + 1}", role, host, user, port or 22, identity_file=key_file))
+    return Cluster("init", nodes[0], tuple(nodes[1:]))
 
 
-def kept(old: str, new: str) -> str:
-    """The lines of an old file that set what the new one does not, under a heading; empty where there are none."""
-    again = {match[1] for match in _SET.finditer(new)}
-    lines = [line for line in old.splitlines() if (match := _SET.match(line)) and match[1] not in again]
-    return "\n# Kept from before.\n" + "".join(f"{line}\n" for line in lines) if lines else ""
+def assignments(
+    api_ip: str, logins: Sequence[Login], fabric: Fabric | None, lists: Mapping[str, str]
+) -> dict[str, str]:
+    """Every variable that says where these nodes are, head first; an empty one hides what a lower layer says.
+
+    `lists` are the values of LISTS so far. Without a `fabric`, the addresses so far stay where their number fits.
+    """
+    head, *workers = logins
+    lengths = {name: len(lists.get(name, "").replace(",", " ").split()) for name in LISTS}
+    unfit = {name: "" for name, length in lengths.items() if length not in (0, len(workers))}
+    addresses = _fabric(fabric, len(workers), known=lengths["WORKER_IPS"])
+    return {**_management(api_ip, head, workers), **unfit, **addresses}
+
+
+def text(old: str, values: Mapping[str, str]) -> str:
+    """The file with these values: in the place of those of an old one, of which all else stays, or a new one."""
+    if not old.strip():
+        return f"{_HEAD}\n{_lines(values)}\n{_SECRETS}"
+    lines, left = [], dict(values)
+    for line in io.StringIO(old, newline=None).read().rstrip("\n").split("\n"):
+        match = _SET.match(line)
+        name = match[1] if match else ""
+        if name in left:
+            lines.append(f"{name}={left.pop(name)}")
+        elif name not in values:
+            lines.append(line)
+    return "".join(f"{line}\n" for line in lines) + _lines(left)
 
 
 def _management(api_ip: str, head: Login, workers: Sequence[Login]) -> dict[str, str]:
-    targets, users = [worker.target for worker in workers], {worker.user for worker in workers if worker.user}
+    users = {worker.user for worker in workers if worker.user}
+    own = len(users) > 1
+    targets = [f"{worker.user}@{worker.target}" if own and worker.user else worker.target for worker in workers]
     one = len(workers) == 1
     return {
         "CONTROL_PLANE_API_IP": api_ip,
         "HEAD_SSH_TARGET": "" if head.target == api_ip else head.target,
         "HEAD_SSH_USER": head.user,
+        "HEAD_SSH_PORT": "",
         "WORKER_NODE_SSH_TARGET": targets[0] if one else "",
         "WORKER_SSH_TARGETS": "" if one else ",".join(targets),
-        "WORKER_NODE_SSH_USER": min(users, default=""),
+        "WORKER_NODE_SSH_USER": "" if own else min(users, default=""),
+        "WORKER_USER": "",
+        "WORKER_NODE_SSH_PORT": "",
     }
 
 
-def _fabric(workers: Sequence[Login], fabric: Fabric | None) -> dict[str, str]:
-    if not workers:
+def _fabric(fabric: Fabric | None, workers: int, known: int) -> dict[str, str]:
+    """The fabric addresses; `known` is how many workers have one in the list so far."""
+    if not workers or (not fabric and workers > 1 and known != workers):
         return {"WORKER_NODE_IP": "", "WORKER_IPS": ""}
     if not fabric:
         return {}
@@ -69,6 +105,8 @@ def _fabric(workers: Sequence[Login], fabric: Fabric | None) -> dict[str, str]:
         "WORKER_NODE_IP": ips[0] if one else "",
         "WORKER_IPS": "" if one else ",".join(ips),
         "WORKER_NODE_INTERFACE": fabric.interface,
+        "WORKER_NODE_CIDR": "",
+        "WORKER_NODE_NETWORK": "",
     }
 
 

@@ -76,7 +76,7 @@ class Roster:
         ips = self._list("WORKER_IPS", "WORKER_NODE_IP")
         if ips and not s.fabric_ctrl_ip:
             self.refuse("FABRIC_CTRL_IP", UNSET, f"{IPV4} that the workers reach")
-        targets = self._targets(len(ips)) if ips else ()
+        targets = self._targets(len(ips)) if ips or s.worker_ssh_targets else ()
         user = s.worker_node_ssh_user or s.worker_user or s.head_ssh_user
         interface = s.worker_node_interface or s.fabric_ctrl_interface
         nodes = [
@@ -96,7 +96,9 @@ class Roster:
     def _targets(self, count: int) -> tuple[str, ...]:
         targets = self._list("WORKER_SSH_TARGETS", "WORKER_NODE_SSH_TARGET")
         many = self.settings.worker_ssh_targets or count > 1
-        if len(targets) != count:
+        if len(targets) > count and not self.settings.worker_ips:
+            self.refuse("WORKER_IPS", f"{count} for {len(targets)} workers", "the fabric address of each worker")
+        elif len(targets) != count:
             found = f"{len(targets)} for {count} workers" if targets else UNSET
             name = "WORKER_SSH_TARGETS" if many else "WORKER_NODE_SSH_TARGET"
             self.refuse(name, found, f"for each worker {TARGET}")

@@ -6,8 +6,9 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -19,13 +20,19 @@ from sparkctl.cli import init
 from sparkctl.cli.app import invoke
 from sparkctl.config import local
 from sparkctl.config.discovery import LINKS, REACHED, Fabric, shared_fabric
+from sparkctl.config.load import NAMES
 from sparkctl.config.local import Login
+from sparkctl.config.nodes import nobody
 from sparkctl.errors import ConfigError, SparkctlError, UnreachableError
 from sparkctl.facts.fabric import FabricFact
 from sparkctl.facts.probe import Answer
+from sparkctl.topology import Node
+from sparkctl.transport.sshconfig import user_on
 
 LOCAL = "unified-config.local.env"
 FABRIC = Fabric("enp1s0f1np1", ("10.0.0.1", "10.0.0.2"))
+THREE = Fabric("enp1s0f1np1", ("10.0.0.1", "10.0.0.2", "10.0.0.3"))
+HEAD = Login("192.168.1.5", "")
 
 
 @pytest.fixture
@@ -33,7 +40,25 @@ def world(tmp_path: Path, laptop: Path, monkeypatch: pytest.MonkeyPatch) -> Worl
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
+    for name in NAMES & os.environ.keys():
+        monkeypatch.delenv(name)
     return World(folder, {"USER": "nvidia", "HOME": str(laptop)})
+
+
+def written(
+    world: World,
+    *logins: Login,
+    fabric: Fabric | None = None,
+    old: str = "",
+    lists: Mapping[str, str] = MappingProxyType({}),
+) -> list[Node]:
+    """The nodes that sparkctl reads from what init writes for these logins, head first."""
+    values = local.assignments("192.168.1.5", logins, fabric, lists)
+    local.write(world.folder / LOCAL, local.text(old, values))
+    nodes = world.load().cluster.nodes
+    tried = local.cluster(logins, world.environ, nobody, "").nodes
+    assert [(n.address, n.port, n.user) for n in nodes] == [(n.address, n.port, n.user) for n in tried]
+    return [*nodes]
 
 
 @pytest.fixture
@@ -85,21 +110,44 @@ def test_the_address_that_ssh_reached(text: str, address: str) -> None:
 
 @pytest.mark.parametrize("fabric", [FABRIC, None])
 def test_what_is_written_loads(world: World, fabric: Fabric | None) -> None:
-    head, worker = Login("spark-1.local", "dan"), Login("eve@spark-2.local:2222", "")
-    local.write(world.folder / LOCAL, local.text("192.168.1.5", head, [worker], fabric))
-    one, two = world.load().cluster.nodes
+    one, two = written(world, Login("spark-1.local", "dan"), Login("eve@spark-2.local:2222", ""), fabric=fabric)
     assert (one.address, one.user) == ("spark-1.local", "dan")
     assert (two.address, two.user, two.port) == ("spark-2.local", "eve", 2222)
     assert (one.fabric_ip, two.fabric_ip) == (fabric or Fabric("", ("192.168.100.10", "192.168.100.11"))).addresses
 
 
 def test_one_and_three_nodes_are_written(world: World) -> None:
-    local.write(world.folder / LOCAL, local.text("192.168.1.5", Login("192.168.1.5", ""), [], None))
-    assert len(world.load().cluster.nodes) == 1
-    workers = [Login("b", "nvidia"), Login("c", "nvidia")]
-    fabric = Fabric("enp1s0f1np1", ("10.0.0.1", "10.0.0.2", "10.0.0.3"))
-    local.write(world.folder / LOCAL, local.text("192.168.1.5", Login("192.168.1.5", ""), workers, fabric))
-    assert [node.fabric_ip for node in world.load().cluster.nodes] == list(fabric.addresses)
+    assert len(written(world, HEAD)) == 1
+    nodes = written(world, HEAD, Login("b", "nvidia"), Login("c", "nvidia"), fabric=THREE)
+    assert [node.fabric_ip for node in nodes] == list(THREE.addresses)
+    assert "WORKER_NODE_SSH_USER=nvidia\n" in (world.folder / LOCAL).read_text()
+
+
+def test_every_worker_keeps_its_own_login(world: World) -> None:
+    nodes = written(world, Login("a", "dan"), Login("b", "alice"), Login("c:2222", "bob"), fabric=THREE)
+    assert [node.user for node in nodes] == ["dan", "alice", "bob"]
+
+
+def test_what_an_old_file_says_of_other_nodes_is_gone(world: World) -> None:
+    old = (
+        "HEAD_SSH_PORT=2222\nWORKER_USER=eve\nWORKER_IPS=10.0.0.2,10.0.0.3\nWORKER_SSH_TARGETS=x,y\n"
+        "WORKER_NODE_NAMES=left,right\nWORKER_NODE_NETWORK=10.0.0.0/24\nHEAD_NODE_NAME=boss\nFABRIC_CTRL_IP=10.0.0.1\n"
+    )
+    lists = {"WORKER_IPS": "10.0.0.2,10.0.0.3", "WORKER_NODE_NAMES": "left,right"}
+    nodes = written(world, HEAD, Login("b", ""), fabric=Fabric("fab0", ("10.9.0.1", "10.9.0.2")), old=old, lists=lists)
+    assert [(n.name, n.fabric_ip) for n in nodes] == [("boss", "10.9.0.1"), ("spark-2", "10.9.0.2")]
+    nodes = written(world, HEAD, Login("b", ""), Login("c", ""), fabric=THREE, old=old, lists=lists)
+    assert [node.name for node in nodes] == ["boss", "left", "right"]
+    nodes = written(world, HEAD, Login("b", ""), Login("c", ""), old=old, lists=lists)
+    assert [node.fabric_ip for node in nodes[1:]] == ["10.0.0.2", "10.0.0.3"]
+    assert len(written(world, HEAD, old=old, lists=lists)) == 1
+
+
+def test_all_else_of_an_old_file_stays_where_it_is(world: World) -> None:
+    old = "# mine\r\n\nexport HEAD_SSH_USER=old # his\n  # token:\nHF_TOKEN='a\x0cb'\n\nHEAD_SSH_USER=twice\n#X=1"
+    text = local.text(old, {"HEAD_SSH_USER": "dan", "WORKER_USER": ""})
+    assert text == "# mine\n\nHEAD_SSH_USER=dan\n  # token:\nHF_TOKEN='a\x0cb'\n\n#X=1\nWORKER_USER=\n"
+    assert local.text(text, {"HEAD_SSH_USER": "dan", "WORKER_USER": ""}) == text
 
 
 def test_init_asks_the_machines(
@@ -124,7 +172,7 @@ def test_init_never_overwrites_unasked(world: World, two: list[str]) -> None:
     assert invoke([*argv, "--yes"]) == 0
     text = (world.folder / LOCAL).read_text()
     assert "CONTROL_PLANE_API_IP=127.0.0.1\n" in text
-    assert text.endswith("\n# Kept from before.\nexport HF_TOKEN=hf_mine\n")
+    assert text.startswith("# mine\nexport HF_TOKEN=hf_mine\nHEAD_SSH_USER=\n")
     assert "old" not in text
     assert world.load().settings.hf_token.get_secret_value() == "hf_mine"
 
@@ -142,6 +190,64 @@ def test_init_without_a_terminal_says_what_to_do(world: World) -> None:
     assert caught.value.fix == "sparkctl init --head TARGET --worker TARGET"
 
 
+def test_init_without_a_head_names_it(world: World) -> None:
+    with pytest.raises(ConfigError) as caught:
+        invoke(["init", "--worker", "10.1.1.2"])
+    (problem,) = caught.value.problems
+    assert (problem.name, problem.found) == ("--head", "not set")
+
+
+@pytest.mark.parametrize("environment", [True, False])
+def test_init_uses_the_keys_that_are_configured(
+    world: World, sshd: Sshd, laptop: Path, monkeypatch: pytest.MonkeyPatch, environment: bool
+) -> None:
+    target = f"{sshd.user}@127.0.0.1:{sshd.port}"
+    values = {"SSH_KEY_FILE": str(sshd.user_key), "SSH_KNOWN_HOSTS_FILE": "hosts"}
+    shutil.copy(sshd.known_hosts, world.folder / "hosts")
+    if environment:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+    else:
+        world.local(**values)
+    assert invoke(["init", "--yes", "--head", target]) == 0
+    assert not (laptop / ".ssh/known_hosts").exists()
+
+
+def test_init_takes_the_login_of_the_ssh_configuration(world: World, laptop: Path) -> None:
+    (laptop / ".ssh/config").write_text("Host 10.1.1.*\n User spark\n")
+    assert invoke(["init", "--no-check", "--head", "10.1.1.1", "--worker", "eve@10.1.1.2"]) == 0
+    world.user_on = user_on
+    assert [node.user for node in world.load().cluster.nodes] == ["spark", "eve"]
+
+
+def test_init_says_what_the_environment_hides(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEAD_SSH_PORT", "2222")
+    assert invoke(["init", "--no-check", "--head", "10.1.1.1"]) == 0
+    assert f"note: the environment wins over {LOCAL}, and sets HEAD_SSH_PORT\n" in capsys.readouterr().out
+
+
+def test_many_workers_without_a_fabric_name_what_is_missing(world: World) -> None:
+    with pytest.raises(ConfigError) as caught:
+        invoke(["init", "--no-check", "--head", "10.1.1.1", "--worker", "b", "--worker", "c"])
+    (problem,) = caught.value.problems
+    assert (problem.name, problem.found) == ("WORKER_IPS", "0 for 2 workers")
+    assert problem.where.startswith(f"{LOCAL}:")
+    with (world.folder / LOCAL).open("a") as file:
+        file.write("HF_TOKEN=hf_mine\n")
+    path = world.folder / LOCAL
+    path.write_text(path.read_text().replace("WORKER_IPS=", "WORKER_IPS=192.168.100.11,192.168.100.12"))
+    assert invoke(["init", "--yes", "--no-check", "--head", "10.1.1.1", "--worker", "b", "--worker", "c"]) == 0
+
+
+def test_a_file_that_cannot_be_read_is_not_replaced(world: World) -> None:
+    (world.folder / LOCAL).write_bytes(b"HF_TOKEN=\xff\n")
+    with pytest.raises(ConfigError):
+        invoke(["init", "--yes", "--no-check", "--head", "10.1.1.1"])
+    assert (world.folder / LOCAL).read_bytes() == b"HF_TOKEN=\xff\n"
+
+
 def test_init_refuses_targets_that_cannot_be(world: World) -> None:
     with pytest.raises(ConfigError) as caught:
         invoke(["init", "--head", "-oProxyCommand=x", "--worker", "a b"])
@@ -150,7 +256,9 @@ def test_init_refuses_targets_that_cannot_be(world: World) -> None:
 
 def test_init_without_a_check(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["init", "--no-check", "--head", "10.1.1.1", "--worker", "10.1.1.2"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "next: sparkctl plan --profile stacked"
+    _, fabric, after = capsys.readouterr().out.splitlines()
+    assert fabric.startswith("fabric not looked for: ")
+    assert after == "next: sparkctl plan --profile stacked"
     with pytest.raises(SparkctlError, match=r"the address behind spark-1\.local is unknown"):
         invoke(["init", "--no-check", "--yes", "--head", "spark-1.local"])
 
@@ -163,7 +271,7 @@ def test_the_questions() -> None:
         asked.append(text)
         return str(next(answers))
 
-    assert init.converse(prompt) == [Login("spark-1.local", "dan"), Login("eve@spark-2.local", "")]
+    assert init.converse(prompt, nobody) == [Login("spark-1.local", "dan"), Login("eve@spark-2.local", "")]
     assert asked[2] == "Login on spark-1.local"
     with pytest.raises(typer.BadParameter):
         init.checked("a b")
