@@ -40,7 +40,7 @@ class Problem:
 
     def __str__(self) -> str:
         hint = f"; did you mean {self.nearest}?" if self.nearest else ""
-        return f"{self.where}: {self.name}: {self.found}; {self.accepted}{hint}"
+        return f"{self.where}: {self.name}: {self.found}; accepted: {self.accepted}{hint}"
 
 
 class ConfigError(SparkctlError):

@@ -45,7 +45,7 @@ def faults(arguments: Sequence[str]) -> Iterator[str]:
     for argument in arguments:
         flag = argument.partition("=")[0].replace("_", "-")
         if flag in OWNED:
-            yield f"without {flag}; use {OWNED[flag]}"
+            yield f"arguments without {flag}; use {OWNED[flag]}"
 
 
 def ways(arguments: Sequence[str]) -> dict[str, int]:

@@ -86,7 +86,7 @@ class _Merge:
         """The problem of a name that nobody reads."""
         shown = name if envfile.SHOWABLE.fullmatch(name) else "name"
         nearest = difflib.get_close_matches(name.upper(), self.known, n=1, cutoff=0.7)
-        return Problem(where, shown, "unknown variable", "see: sparkctl config schema", *nearest)
+        return Problem(where, shown, "unknown variable", "what `sparkctl config schema` lists", *nearest)
 
 
 def merge(

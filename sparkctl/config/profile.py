@@ -23,7 +23,7 @@ def _env_names(env: dict[str, str]) -> dict[str, str]:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError("names of variables")
         if is_secret(name):
-            raise ValueError("no secrets here: they belong in unified-config.local.env")
+            raise ValueError("names of no secrets: those belong in unified-config.local.env")
     return env
 
 

@@ -81,7 +81,7 @@ def test_validate_as_a_user_runs_it(world: World) -> None:
     assert result.stdout == ""
     assert result.stderr.splitlines() == [
         "error: 1 problem in the configuration",
-        "  unified-config.local.env:1: VLLM_PORT: 'x'; 1 to 65535",
+        "  unified-config.local.env:1: VLLM_PORT: 'x'; accepted: 1 to 65535",
         "  next: mend the values, then try: sparkctl config validate",
     ]
 

@@ -8,7 +8,7 @@ from sparkctl.config.origin import Origin
 from sparkctl.errors import ConfigError, Problem
 
 DOCUMENT_1 = Path(__file__).parent / "data/document-1.env"
-SHELL = "see: sparkctl config schema"
+SHELL = "what `sparkctl config schema` lists"
 
 
 @pytest.fixture
@@ -230,7 +230,7 @@ class TestSecrets:
 
     def test_a_secret_in_extra_arguments_is_refused_and_hidden(self, world: World) -> None:
         problems = world.problems(EXTRA_ARGS=f"--api-key={self.CANARY}")
-        assert problems[0].accepted.startswith("without --api-key; use VLLM_API_KEY")
+        assert problems[0].accepted.startswith("arguments without --api-key; use VLLM_API_KEY")
         assert self.CANARY not in repr(problems)
 
 

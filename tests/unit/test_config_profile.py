@@ -128,7 +128,7 @@ def test_the_name_is_the_file_s(world: World) -> None:
 
 def test_secrets_are_refused_and_not_shown(world: World) -> None:
     (problem,) = problems(world, TINY_PROFILE + "engine:\n  env:\n    HF_TOKEN: hf_canary\n")
-    assert problem.accepted == "no secrets here: they belong in unified-config.local.env"
+    assert problem.accepted == "names of no secrets: those belong in unified-config.local.env"
     assert "hf_canary" not in repr(problem)
     (problem,) = problems(world, TINY_PROFILE + "engine: {extra_args: '--api-key hf_canary'}\n")
     assert "hf_canary" not in repr(problem)
@@ -205,7 +205,7 @@ class TestFit:
     def test_arguments_that_sparkctl_sets(self, world: World, flag: str) -> None:
         (problem,) = problems(world, TINY_PROFILE + f"engine: {{extra_args: ['{flag}', x]}}\n")
         assert problem.found == "an argument that sparkctl sets"
-        assert problem.accepted.startswith(f"without {flag.partition('=')[0].replace('_', '-')}; use ")
+        assert problem.accepted.startswith(f"arguments without {flag.partition('=')[0].replace('_', '-')}; use ")
 
     def test_one_port_for_two_services(self, world: World) -> None:
         assert problems(world, TINY_PROFILE + "ports:\n  api: 6379\n") == (
