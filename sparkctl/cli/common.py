@@ -133,7 +133,7 @@ def flags_of(words: Sequence[str]) -> dict[str, str]:
     from sparkctl.errors import ConfigError, Problem
 
     if not all(word.partition("=")[0].isidentifier() and "=" in word for word in words):
-        raise ConfigError((Problem("flag", "--set", "no NAME=VALUE", "a name and a value, such as --set VLLM_PORT=8001"),))
+        raise ConfigError((Problem("flag", "--set", "no NAME=VALUE", "what has both, such as VLLM_PORT=8001"),))
     return dict(word.split("=", 1) for word in words)
 
 

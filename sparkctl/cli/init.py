@@ -48,7 +48,7 @@ class Known:
 
     key_file: str
     known_hosts: Path | None
-    lists: Mapping[str, str]
+    nodes: Mapping[str, str]
 
 
 @app.command()
@@ -83,7 +83,7 @@ def init(
     if not no_check:
         found = discover(cluster, screen, known.known_hosts, accept_new=accept_new_host_keys)
     api_ip = found.api_ip or address_of(cluster.head.address)
-    values = local.assignments(api_ip, logins, found.fabric, known.lists)
+    values = local.assignments(api_ip, logins, found.fabric, known.nodes)
     local.write(path, local.text(old, values))
     finish(screen, path, cluster, found, [name for name in values if name in environ])
     return 0
@@ -170,11 +170,11 @@ def so_far(cwd: Path) -> Known:
     from sparkctl.config.layers import merge
     from sparkctl.config.local import LISTS
 
-    names = frozenset((*LISTS, *_KEYS))
+    names = frozenset((*LISTS, "WORKER_NODE_IP", *_KEYS))
     said = merge(names, frozenset(), lab=False, env_file=None, flags={}, environ=environ, cwd=cwd).values
     texts = {name: said[name].text if name in said else "" for name in names}
     key, hosts = (path_of(texts[name], cwd) if texts[name] else None for name in _KEYS)
-    return Known(str(key or ""), hosts, {name: texts[name] for name in LISTS})
+    return Known(str(key or ""), hosts, texts)
 
 
 def discover(cluster: "Cluster", screen: "Screen", known_hosts: Path | None, *, accept_new: bool) -> Found:
@@ -231,6 +231,7 @@ def finish(screen: "Screen", path: Path, cluster: "Cluster", found: Found, hidde
     Raises ConfigError with the problems of what was written.
     """
     from sparkctl.config.load import load
+    from sparkctl.errors import ConfigError, Problem
     from sparkctl.transport.sshconfig import user_on
 
     screen.tell(f"wrote {path.name} (mode 0600)")
@@ -240,6 +241,9 @@ def finish(screen: "Screen", path: Path, cluster: "Cluster", found: Found, hidde
         screen.tell(f"note: the environment wins over {path.name}, and sets {', '.join(hidden)}")
     profile = "stacked" if cluster.workers else "single"
     config = load(profile, cwd=path.parent, user_on=user_on)
+    if cluster.workers and not (config.settings.worker_ips or config.settings.worker_node_ip):
+        problem = Problem(path.name, "WORKER_NODE_IP", "not set", "the fabric address of the worker")
+        raise ConfigError((problem,))
     screen.tell(f"next: sparkctl plan --profile {profile}")
     addresses = [node.fabric_ip for node in config.cluster.nodes]
     screen.put(path=str(path), profile=profile, api_ip=config.cluster.api_ip, fabric=addresses)

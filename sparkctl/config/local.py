@@ -16,6 +16,8 @@ from sparkctl.topology import Cluster, Node, Role
 
 LISTS = ("WORKER_IPS", "WORKER_NODE_NAMES")
 """Lists with one item for each worker; what they hold may stay where their length fits."""
+Values = Mapping[str, str | None]
+"""Name to value: an empty one hides what a lower layer says, None is not set at all."""
 _HEAD = "# Written by: sparkctl init. Values here win over those of unified-config.env; empty means the default.\n"
 _SET = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
 _SECRETS = "# Secrets, where they are needed. This file is for you alone (mode 0600).\n#HF_TOKEN=\n#NGC_API_KEY=\n"
@@ -43,21 +45,20 @@ def cluster(logins: Sequence[Login], environ: Mapping[str, str], user_on: UserOn
     return Cluster("init", nodes[0], tuple(nodes[1:]))
 
 
-def assignments(
-    api_ip: str, logins: Sequence[Login], fabric: Fabric | None, lists: Mapping[str, str]
-) -> dict[str, str]:
-    """Every variable that says where these nodes are, head first; an empty one hides what a lower layer says.
+def assignments(api_ip: str, logins: Sequence[Login], fabric: Fabric | None, so_far: Mapping[str, str]) -> Values:
+    """Every variable that says where these nodes are, head first.
 
-    `lists` are the values of LISTS so far. Without a `fabric`, the addresses so far stay where their number fits.
+    `so_far` are the values of LISTS and of WORKER_NODE_IP. Without a `fabric` they stay, where their number fits.
     """
     head, *workers = logins
-    lengths = {name: len(lists.get(name, "").replace(",", " ").split()) for name in LISTS}
+    lengths = {name: len(so_far.get(name, "").replace(",", " ").split()) for name in LISTS}
     unfit = {name: "" for name, length in lengths.items() if length not in (0, len(workers))}
-    addresses = _fabric(fabric, len(workers), known=lengths["WORKER_IPS"])
+    known = lengths["WORKER_IPS"] == len(workers) or (len(workers) == 1 and bool(so_far.get("WORKER_NODE_IP")))
+    addresses = _fabric(fabric, len(workers), known=known)
     return {**_management(api_ip, head, workers), **unfit, **addresses}
 
 
-def text(old: str, values: Mapping[str, str]) -> str:
+def text(old: str, values: Values) -> str:
     """The file with these values: in the place of those of an old one, of which all else stays, or a new one."""
     if not old.strip():
         return f"{_HEAD}\n{_lines(values)}\n{_SECRETS}"
@@ -65,10 +66,10 @@ def text(old: str, values: Mapping[str, str]) -> str:
     for line in io.StringIO(old, newline=None).read().rstrip("\n").split("\n"):
         match = _SET.match(line)
         name = match[1] if match else ""
-        if name in left:
-            lines.append(f"{name}={left.pop(name)}")
-        elif name not in values:
+        if name not in values:
             lines.append(line)
+        elif name in left:
+            lines += _lines({name: left.pop(name)}).splitlines()
     return "".join(f"{line}\n" for line in lines) + _lines(left)
 
 
@@ -90,12 +91,12 @@ def _management(api_ip: str, head: Login, workers: Sequence[Login]) -> dict[str,
     }
 
 
-def _fabric(fabric: Fabric | None, workers: int, known: int) -> dict[str, str]:
-    """The fabric addresses; `known` is how many workers have one in the list so far."""
-    if not workers or (not fabric and workers > 1 and known != workers):
-        return {"WORKER_NODE_IP": "", "WORKER_IPS": ""}
-    if not fabric:
+def _fabric(fabric: Fabric | None, workers: int, *, known: bool) -> Values:
+    """The fabric addresses, where they are not `known` already; one worker may have that of a lower layer."""
+    if not fabric and known and workers:
         return {}
+    if not fabric:
+        return {"WORKER_NODE_IP": None if workers == 1 else "", "WORKER_IPS": ""}
     head_ip, *ips = fabric.addresses
     one = len(ips) == 1
     return {
@@ -110,8 +111,8 @@ def _fabric(fabric: Fabric | None, workers: int, known: int) -> dict[str, str]:
     }
 
 
-def _lines(values: Mapping[str, str]) -> str:
-    return "".join(f"{name}={value}\n" for name, value in values.items())
+def _lines(values: Values) -> str:
+    return "".join(f"{name}={value}\n" for name, value in values.items() if value is not None)
 
 
 def write(path: Path, content: str) -> None:

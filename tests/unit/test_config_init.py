@@ -50,10 +50,10 @@ def written(
     *logins: Login,
     fabric: Fabric | None = None,
     old: str = "",
-    lists: Mapping[str, str] = MappingProxyType({}),
+    so_far: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Node]:
     """The nodes that sparkctl reads from what init writes for these logins, head first."""
-    values = local.assignments("192.168.1.5", logins, fabric, lists)
+    values = local.assignments("192.168.1.5", logins, fabric, so_far)
     local.write(world.folder / LOCAL, local.text(old, values))
     nodes = world.load().cluster.nodes
     tried = local.cluster(logins, world.environ, nobody, "").nodes
@@ -134,13 +134,20 @@ def test_what_an_old_file_says_of_other_nodes_is_gone(world: World) -> None:
         "WORKER_NODE_NAMES=left,right\nWORKER_NODE_NETWORK=10.0.0.0/24\nHEAD_NODE_NAME=boss\nFABRIC_CTRL_IP=10.0.0.1\n"
     )
     lists = {"WORKER_IPS": "10.0.0.2,10.0.0.3", "WORKER_NODE_NAMES": "left,right"}
-    nodes = written(world, HEAD, Login("b", ""), fabric=Fabric("fab0", ("10.9.0.1", "10.9.0.2")), old=old, lists=lists)
+    nodes = written(
+        world, HEAD, Login("b", ""), fabric=Fabric("fab0", ("10.9.0.1", "10.9.0.2")), old=old, so_far=lists
+    )
     assert [(n.name, n.fabric_ip) for n in nodes] == [("boss", "10.9.0.1"), ("spark-2", "10.9.0.2")]
-    nodes = written(world, HEAD, Login("b", ""), Login("c", ""), fabric=THREE, old=old, lists=lists)
+    nodes = written(world, HEAD, Login("b", ""), Login("c", ""), fabric=THREE, old=old, so_far=lists)
     assert [node.name for node in nodes] == ["boss", "left", "right"]
-    nodes = written(world, HEAD, Login("b", ""), Login("c", ""), old=old, lists=lists)
+    nodes = written(world, HEAD, Login("b", ""), Login("c", ""), old=old, so_far=lists)
     assert [node.fabric_ip for node in nodes[1:]] == ["10.0.0.2", "10.0.0.3"]
-    assert len(written(world, HEAD, old=old, lists=lists)) == 1
+    assert len(written(world, HEAD, old=old, so_far=lists)) == 1
+
+
+def test_a_worker_joins_a_head_that_was_alone(world: World) -> None:
+    assert len(written(world, HEAD)) == 1
+    assert len(written(world, HEAD, Login("b", ""), old=(world.folder / LOCAL).read_text())) == 2
 
 
 def test_all_else_of_an_old_file_stays_where_it_is(world: World) -> None:
@@ -239,6 +246,14 @@ def test_many_workers_without_a_fabric_name_what_is_missing(world: World) -> Non
     path = world.folder / LOCAL
     path.write_text(path.read_text().replace("WORKER_IPS=", "WORKER_IPS=192.168.100.11,192.168.100.12"))
     assert invoke(["init", "--yes", "--no-check", "--head", "10.1.1.1", "--worker", "b", "--worker", "c"]) == 0
+
+
+def test_a_worker_without_an_address_is_not_left_out_in_silence(world: World) -> None:
+    world.shared(FABRIC_CTRL_IP="10.0.0.1")
+    with pytest.raises(ConfigError) as caught:
+        invoke(["init", "--no-check", "--head", "10.1.1.1", "--worker", "b"])
+    (problem,) = caught.value.problems
+    assert (problem.name, problem.found) == ("WORKER_NODE_IP", "not set")
 
 
 def test_a_file_that_cannot_be_read_is_not_replaced(world: World) -> None:
