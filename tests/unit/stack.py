@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkctl.config.load import Config, load
+from sparkctl.config.origin import is_secret
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Step
 from sparkctl.stacks.serving import steps
@@ -14,9 +15,11 @@ from sparkctl.topology import Cluster
 ENV = {"CONTROL_PLANE_API_IP": "10.0.0.1", "WORKER_NODE_SSH_TARGET": "10.0.0.2", "HEAD_SSH_USER": "nvidia"}
 
 
-def config_of(cluster: Cluster, **flags: str) -> Config:
-    """The shipped profile `stacked` on that cluster; `flags` are variables such as MODEL."""
-    environ = {"HOME": os.environ.get("HOME", "/"), **ENV}
+def config_of(cluster: Cluster, **variables: str) -> Config:
+    """The shipped profile `stacked` on that cluster; `variables` such as MODEL are flags, secrets the environment's."""
+    flags = {name: value for name, value in variables.items() if not is_secret(name)}
+    secrets = {name: value for name, value in variables.items() if is_secret(name)}
+    environ = {"HOME": os.environ.get("HOME", "/"), **ENV, **secrets}
     loaded = load("stacked", flags=flags, environ=environ, cwd=Path(__file__).parent)
     return replace(loaded, cluster=cluster)
 
@@ -24,8 +27,8 @@ def config_of(cluster: Cluster, **flags: str) -> Config:
 def stack_of(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
     """Every step. `args` are variables, and `engine`, `store` or `model` with keys of the profile to replace."""
     parts = {key: args[key] for key in ("engine", "store", "model") if key in args}
-    flags = {key: str(value) for key, value in args.items() if key not in parts}
-    config = config_of(cluster, **flags)
+    variables = {key: str(value) for key, value in args.items() if key not in parts}
+    config = config_of(cluster, **variables)
     profile = config.profile
     for part, values in parts.items():
         profile = profile.model_copy(update={part: getattr(profile, part).model_copy(update=values)})
