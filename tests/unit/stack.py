@@ -16,7 +16,7 @@ ENV = {"CONTROL_PLANE_API_IP": "10.0.0.1", "WORKER_NODE_SSH_TARGET": "10.0.0.2",
 
 
 def config_of(cluster: Cluster, **variables: str) -> Config:
-    """The shipped profile `stacked` on that cluster; `variables` such as MODEL are flags, secrets the environment's."""
+    """The shipped profile `stacked` on that cluster; `variables` such as MODEL; secrets come by the environment."""
     flags = {name: value for name, value in variables.items() if not is_secret(name)}
     secrets = {name: value for name, value in variables.items() if is_secret(name)}
     environ = {"HOME": os.environ.get("HOME", "/"), **ENV, **secrets}
