@@ -16,6 +16,7 @@ from sparkctl.transport.session import Session
 
 if TYPE_CHECKING:
     from openai import OpenAI
+    from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
     from sparkctl.config.load import Config
 
@@ -26,8 +27,9 @@ Look = Callable[[], Shown]
 
 PROMPT = "Say hello to two Sparks."
 TOKENS = 24
-DOORS = ("/v1/models", "/invocations")
-"""Ways to the model: OpenAI's, which vLLM guards, and SageMaker's, which it leaves open (`engines/api_guard.py`)."""
+DOORS = (("/v1/models", ""), ("/invocations", ""), ("/v1/models", "a/?"))
+"""Ways to the model, path and Host: OpenAI's, SageMaker's, which vLLM leaves open, and one that is read as another path
+(`engines/api_guard.py`)."""
 REFUSED = (401, 404)
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Our own tunnel is not asked for through the laptop's proxy."""
@@ -85,10 +87,16 @@ def stream(client: "OpenAI", model: str, prompt: str) -> Reply:
         stream=True,
     ) as answer:
         for chunk in answer:
-            if chunk.choices and (piece := chunk.choices[0].delta.content):
+            if chunk.choices and (piece := _said(chunk.choices[0].delta)):
                 first = first or time.monotonic() - began
                 pieces.append(piece)
     return Reply("".join(pieces), len(pieces), first)
+
+
+def _said(delta: "ChoiceDelta") -> str:
+    """What one piece says: models that reason begin with that, beside the answer, under one of two names."""
+    aside = delta.model_extra or {}
+    return delta.content or aside.get("reasoning_content") or aside.get("reasoning") or ""
 
 
 def _timed(name: str, look: Look) -> Proof:
@@ -118,18 +126,22 @@ def _ray(config: "Config", sessions: Mapping[str, Session]) -> Shown:
 def _refuses(url: str) -> Shown:
     """A client without the key must be turned away, at every door to the model."""
     try:
-        seen = {path: _status(url.removesuffix("/v1") + path) for path in DOORS}
+        seen = {
+            f"{path} as Host {host}" if host else path: _status(url.removesuffix("/v1") + path, host)
+            for path, host in DOORS
+        }
     except OSError as error:
         return False, f"the API does not answer: {error}", "sparkctl status"
     open_doors = [f"{path} answers {status}" for path, status in seen.items() if status not in REFUSED]
-    shows = ", ".join(open_doors) or str(seen[DOORS[0]])
+    shows = ", ".join(open_doors) or str(seen[DOORS[0][0]])
     return not open_doors, f"without the key: {shows}", "the API is open to everybody: sparkctl up"
 
 
-def _status(url: str) -> int:
-    """The status of a plain GET, whatever it says. Raises OSError."""
+def _status(url: str, host: str) -> int:
+    """The status of a plain GET, whatever it says, with a Host of ours where one is named. Raises OSError."""
     try:
-        return int(_DIRECT.open(url, timeout=10).status)
+        request = urllib.request.Request(url, headers={"Host": host} if host else {})  # noqa: S310 - our own tunnel
+        return int(_DIRECT.open(request, timeout=10).status)
     except urllib.error.HTTPError as refusal:
         return refusal.code
 

@@ -1,6 +1,8 @@
 """A guard before vLLM's API: vLLM asks for the key below /v1 alone, and serves the same model at /invocations.
 
 Seen with vLLM 0.32.0: without a key, a chat request to /invocations came back with tokens, and /tokenize answered.
+Below /v1 the guard asks, too: vLLM judges by a URL that older Starlettes build from the Host header, and `Host: a/?`
+makes that of /v1/models another one (seen with Starlette 0.48).
 """
 
 FOLDER = "/run/sparkctl"
@@ -28,10 +30,11 @@ class Guard:
         await send({"type": "http.response.body", "body": b'{"error": "Unauthorized"}'})
 
     def admits(self, scope):
-        path, found = scope["path"], dict(scope["headers"]).get(b"authorization", b"")
-        return path in OPEN or path.startswith("/v1/") or hmac.compare_digest(found, KEY)
+        found = dict(scope["headers"]).get(b"authorization", b"")
+        preflight = scope.get("method") == "OPTIONS"  # of a browser, which sends no key with it
+        return scope["path"] in OPEN or preflight or hmac.compare_digest(found, KEY)
 """
-"""ASGI middleware; what is below /v1 is vLLM's own to refuse."""
+"""ASGI middleware."""
 
 INSTALL = f"""\
 mkdir -p {FOLDER}; cat >{FOLDER}/sparkctl_api_guard.py <<'END'

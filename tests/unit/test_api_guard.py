@@ -28,26 +28,34 @@ def guard() -> Any:
     return room["Guard"](application)
 
 
-def ask(guard: Any, path: str, headers: Any = (), kind: str = "http") -> int:
+def ask(guard: Any, path: str, headers: Any = (), kind: str = "http", method: str = "GET") -> int:
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    asyncio.run(guard({"type": kind, "path": path, "headers": headers}, None, send))
+    asyncio.run(guard({"type": kind, "method": method, "path": path, "headers": headers}, None, send))
     return int(sent[0].get("status") or sent[0]["code"])
 
 
-@pytest.mark.parametrize("path", ["/invocations", "/tokenize", "/scale_elastic_ep", "/", "/v1", "/healthy", "//v1/x"])
+@pytest.mark.parametrize("path", ["/invocations", "/tokenize", "/", "/v1", "/v1/models", "/healthy", "//v1/x"])
 def test_without_the_key_no_door_is_open(guard: Any, path: str) -> None:
     assert ask(guard, path) == 401
     assert ask(guard, path, [(b"authorization", b"Bearer wrong")]) == 401
     assert ask(guard, path, KEY) == 200
 
 
-@pytest.mark.parametrize("path", ["/health", "/metrics", "/v1/models"])
-def test_health_is_told_and_the_rest_is_left_to_vllm(guard: Any, path: str) -> None:
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
+def test_health_is_told(guard: Any, path: str) -> None:
     assert ask(guard, path) == 200
+
+
+def test_a_browser_may_ask_what_it_may(guard: Any) -> None:
+    assert ask(guard, "/v1/chat/completions", method="OPTIONS") == 200
+
+
+def test_a_host_that_makes_another_url_of_the_path_opens_nothing(guard: Any) -> None:
+    assert ask(guard, "/v1/models", [(b"host", b"a/?")]) == 401
 
 
 def test_a_web_socket_is_closed(guard: Any) -> None:

@@ -18,19 +18,21 @@ WORDS = ("Hello", ", ", "Sparks")
 
 
 class Api(BaseHTTPRequestHandler):
-    """An OpenAI server of which `open_doors` need no key."""
+    """An OpenAI server of which `open_doors` need no key, nor does a Host that is read as a part of the path."""
 
     open_doors: tuple[str, ...] = ()
+    says = "content"
 
     def do_GET(self) -> None:
-        self._end(200 if self.path in self.open_doors else 401)
+        fooled = "/" in self.headers["Host"] and "host" in self.open_doors
+        self._end(200 if fooled or self.path in self.open_doors else 401)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers["Authorization"] != f"Bearer {KEY}":
             self._end(401)
             return
-        chunks = [{"choices": [{"index": 0, "delta": {"content": word}}]} for word in WORDS]
+        chunks = [{"choices": [{"index": 0, "delta": {self.says: word}}]} for word in WORDS]
         text = "".join(f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk', **c})}\n\n" for c in chunks)
         self._end(200, f"{text}data: [DONE]\n\n".encode(), "text/event-stream")
 
@@ -87,12 +89,22 @@ def test_a_proxy_is_not_asked_for_our_own_tunnel(api: ThreadingHTTPServer) -> No
     assert found["token"].shows.endswith("'Hello, Sparks'")
 
 
+def test_a_model_that_reasons_first_answers_too(api: ThreadingHTTPServer) -> None:
+    api.RequestHandlerClass.says = "reasoning_content"  # type: ignore[attr-defined]
+    assert proofs(api, KEY)["token"].shows.endswith("'Hello, Sparks'")
+
+
 def test_a_wrong_key_and_an_open_door_are_failures(api: ThreadingHTTPServer) -> None:
     api.RequestHandlerClass.open_doors = ("/invocations",)  # type: ignore[attr-defined]
     found = proofs(api, "sk-wrong")
     assert (found["key"].passed, found["key"].shows) == (False, "without the key: /invocations answers 200")
     assert not found["token"].passed
     assert found["token"].fix == "sparkctl logs vllm"
+
+
+def test_a_key_that_a_host_of_ours_gets_round_is_a_failure(api: ThreadingHTTPServer) -> None:
+    api.RequestHandlerClass.open_doors = ("host",)  # type: ignore[attr-defined]
+    assert proofs(api, KEY)["key"].shows == "without the key: /v1/models as Host a/? answers 200"
 
 
 def test_no_key_on_the_head() -> None:
