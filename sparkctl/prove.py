@@ -27,9 +27,13 @@ Look = Callable[[], Shown]
 
 PROMPT = "Say hello to two Sparks."
 TOKENS = 24
-DOORS = (("/v1/models", ""), ("/invocations", ""), ("/v1/models", "a/?"))
-"""Ways to the model, path and Host: OpenAI's, SageMaker's, which vLLM leaves open, and one that is read as another path
-(`engines/api_guard.py`)."""
+DOORS = {
+    "/v1/models": ("/v1/models", {}),
+    "/invocations": ("/invocations", {}),
+    "/v1/models as Host a/?": ("/v1/models", {"Host": "a/?"}),
+}
+"""Path and headers of ways to the model: OpenAI's, SageMaker's, and one whose Host is taken for a part of the path.
+vLLM alone leaves the second open, and with an older Starlette the third (`engines/api_guard.py`)."""
 REFUSED = (401, 404)
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Our own tunnel is not asked for through the laptop's proxy."""
@@ -126,21 +130,19 @@ def _ray(config: "Config", sessions: Mapping[str, Session]) -> Shown:
 def _refuses(url: str) -> Shown:
     """A client without the key must be turned away, at every door to the model."""
     try:
-        seen = {
-            f"{path} as Host {host}" if host else path: _status(url.removesuffix("/v1") + path, host)
-            for path, host in DOORS
-        }
+        root = url.removesuffix("/v1")
+        seen = {door: _status(root + path, headers) for door, (path, headers) in DOORS.items()}
     except OSError as error:
         return False, f"the API does not answer: {error}", "sparkctl status"
     open_doors = [f"{path} answers {status}" for path, status in seen.items() if status not in REFUSED]
-    shows = ", ".join(open_doors) or str(seen[DOORS[0][0]])
+    shows = ", ".join(open_doors) or str(seen["/v1/models"])
     return not open_doors, f"without the key: {shows}", "the API is open to everybody: sparkctl up"
 
 
-def _status(url: str, host: str) -> int:
-    """The status of a plain GET, whatever it says, with a Host of ours where one is named. Raises OSError."""
+def _status(url: str, headers: dict[str, str]) -> int:
+    """The status of a GET, whatever it says. Raises OSError."""
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own tunnel
     try:
-        request = urllib.request.Request(url, headers={"Host": host} if host else {})  # noqa: S310 - our own tunnel
         return int(_DIRECT.open(request, timeout=10).status)
     except urllib.error.HTTPError as refusal:
         return refusal.code
