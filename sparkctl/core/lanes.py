@@ -23,7 +23,8 @@ def run(tasks: Mapping[str, Task], stop: threading.Event) -> tuple[str, ...]:
     """Run the tasks and return the ids of those never begun.
 
     After a task that answered False, or once `stop` is set, nothing new begins and what runs is waited for. An
-    exception that a task lets out is raised here at once, without that wait.
+    exception that a task lets out sets `stop` for the others, and is raised here when they have ended: nobody changes
+    a node after that. Only a KeyboardInterrupt is raised without that wait.
     """
     sorter = TopologicalSorter({key: [n for n in task.needs if n in tasks] for key, task in tasks.items()})
     sorter.prepare()
@@ -39,6 +40,11 @@ def run(tasks: Mapping[str, Task], stop: threading.Event) -> tuple[str, ...]:
                 key = running.pop(future)
                 if future.result():
                     sorter.done(key)
+    except BaseException as error:
+        stop.set()
+        if not isinstance(error, KeyboardInterrupt):
+            wait(running)
+        raise
     finally:
         crew.leave()
     return tuple(key for key in tasks if key not in crew.begun)

@@ -143,6 +143,28 @@ def test_an_error_that_is_not_ours_comes_through(world: World) -> None:
         world.up(FakeStep(world, "one", work=bug))
 
 
+def test_an_error_that_is_not_ours_ends_the_other_lanes_first(world: World) -> None:
+    """As when the laptop's disk is full: the lock goes and the sessions close, so nobody may still be at work."""
+    broken = threading.Event()
+
+    def slow(context: Context) -> None:
+        assert broken.wait(10)
+        time.sleep(0.1)
+        world.log.append("one more change")
+        context.pause(10)
+        world.log.append("a change too many")
+
+    def bug(_: Context) -> None:
+        broken.set()
+        raise KeyError("x")
+
+    with pytest.raises(KeyError):
+        world.up(FakeStep(world, "slow", "b", work=slow), FakeStep(world, "one", work=bug))
+    assert world.stop.is_set()
+    assert world.log[-1] == "one more change"
+    assert outcomes(world) == {"slow@b": "stopped"}
+
+
 def test_a_step_that_does_not_hold_is_an_error(world: World) -> None:
     outcome = world.up(FakeStep(world, "one", work=lambda _: world.things.update({"one@a": ""})))
     assert isinstance(outcome.failed, StepFailed)
