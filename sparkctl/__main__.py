@@ -2,14 +2,23 @@
 
 import sys
 
+from sparkctl import streams
+
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    streams.fill_missing()
     try:
-        code = _print_version() if sys.argv[1:] in (["--version"], ["-V"]) else _guarded(sys.argv[1:])
+        output = streams.watch_output()
+        code = _print_version() if sys.argv[1:] in (["--version"], ["-V"]) else _guarded(sys.argv[1:], output)
         print(end="", flush=True)
+        if output:
+            output.check()
     except BrokenPipeError:
-        code = _leave_pipe()
+        streams.give_up_output()
+        code = 141  # what a shell reports of a program that died of SIGPIPE
+    except OSError as error:
+        code = _tell_unwritable(error)
     if code == 130:
         _leave_threads(code)
     sys.exit(code)
@@ -22,8 +31,8 @@ def _print_version() -> int:
     return 0
 
 
-def _guarded(argv: list[str]) -> int:
-    """The exit code of a command; whatever it raises becomes a message."""
+def _guarded(argv: list[str], output: streams.Output | None) -> int:
+    """The exit code of a command; whatever it raises becomes a message. Raises OSError for standard output alone."""
     import os
 
     from sparkctl.cli.app import invoke
@@ -34,6 +43,8 @@ def _guarded(argv: list[str]) -> int:
     except BrokenPipeError:
         raise
     except (Exception, KeyboardInterrupt) as error:
+        if output and error is output.failed:
+            raise
         from sparkctl.report.failure import show
 
         return show(error, argv)
@@ -57,6 +68,16 @@ def _encode_anything() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _tell_unwritable(error: OSError) -> int:
+    """Standard output cannot be written: say so in a line."""
+    from sparkctl.errors import SparkctlError
+    from sparkctl.report.failure import write
+
+    streams.give_up_output()
+    write(SparkctlError(f"cannot write to standard output: {error.strerror or error}"))
+    return 1
+
+
 def _leave_threads(code: int) -> None:
     """After Ctrl-C, do not wait for threads that wait for a node; what they run there ends with the connection."""
     import os
@@ -65,14 +86,6 @@ def _leave_threads(code: int) -> None:
     if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
         sys.stderr.flush()
         os._exit(code)
-
-
-def _leave_pipe() -> int:
-    """The reader of our output left: keep the interpreter from flushing into the closed pipe."""
-    import os
-
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 141  # what a shell reports of a program that died of SIGPIPE
 
 
 if __name__ == "__main__":

@@ -63,8 +63,10 @@ class PlainProgress:
         try:
             if not self._deaf:
                 print(f"[{minutes:02}:{seconds:02}] {body}", file=self.stream, flush=True)
-        except BrokenPipeError:
-            self._deaf = True  # the reader left; steps that are half done are finished all the same
+        except OSError:
+            self._deaf = (
+                True  # the reader left, the disk is full; steps that are half done are finished all the same
+            )
 
 
 class NoProgress:

@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cli_fakes import hosts_of, install, small_world
+from cli_fakes import FakeEngine, FakeLog, hosts_of, install, small_world
 
 SCENARIOS: dict[str, dict[str, Any]] = {
     "fast": {},
     "deployed": {},
+    "spoken": {},
     "slow": {"seconds": 20.0, "total": 8 << 30},
     "brisk": {"seconds": 1.0, "total": 8 << 30},
     "stubborn": {"seconds": 30.0, "deaf": True},
@@ -34,7 +35,11 @@ def main() -> None:
     world, steps = small_world(**SCENARIOS[scenario])
     if scenario == "deployed":
         world.states = {step.key: "ok" for step in steps}
-    install(_Set(), folder, steps, hosts_of())
+    hosts = hosts_of()
+    if scenario == "spoken":
+        hosts["spark-1"].engine = FakeEngine(FakeLog("vllm", "2026-01-01T00:00:01Z ready"))  # type: ignore[assignment]
+        hosts["spark-2"].engine = FakeEngine()  # type: ignore[assignment]
+    install(_Set(), folder, steps, hosts)
     os.chdir(folder)
     os.environ["XDG_STATE_HOME"] = str(folder / "state")
     sys.argv = ["sparkctl", *sys.argv[3:]]

@@ -171,6 +171,48 @@ def test_a_reader_that_leaves_is_no_error(verb: str, tmp_path: Path) -> None:
     assert done.returncode == 141
 
 
+UNWRITABLE = [
+    ["status"],
+    ["plan", "--json"],
+    ["up"],
+    ["logs"],
+    ["config", "show"],
+    ["completion", "bash"],
+    ["nonsense", "--json"],
+    ["--help"],
+    ["--version"],
+]
+
+
+@pytest.mark.parametrize("argv", UNWRITABLE, ids=" ".join)
+def test_a_full_disk_behind_standard_output_is_told_in_a_line(argv: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, str(CHILD), str(tmp_path), "spoken", *argv]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environ(), timeout=60)
+    assert done.stderr == "error: cannot write to standard output: No space left on device\n"
+    assert done.returncode == 1
+    assert not (tmp_path / "state/sparkctl/bugs").exists()
+
+
+@pytest.mark.parametrize("argv", [["status"], ["up"], ["--help"], ["--version"]], ids=" ".join)
+def test_a_closed_standard_output_is_told_before_anything_is_done(argv: list[str], tmp_path: Path) -> None:
+    command = [sys.executable, str(CHILD), str(tmp_path), "fast", *argv]
+    shell = ["sh", "-c", 'exec "$@" >&-', "sh", *command]
+    done = subprocess.run(shell, stderr=subprocess.PIPE, text=True, env=environ(), timeout=60)
+    assert done.stderr == "error: cannot write to standard output: it is closed\n"
+    assert done.returncode == 1
+    assert not (tmp_path / "state").exists(), "up has begun nothing"
+
+
+def test_closed_input_and_standard_error_do_no_harm(tmp_path: Path) -> None:
+    command = [sys.executable, str(CHILD), str(tmp_path), "deployed", "stop"]
+    shell = ["sh", "-c", 'exec "$@" <&- 2>&-', "sh", *command]
+    done = subprocess.run(shell, stdout=subprocess.PIPE, text=True, env=environ(), timeout=60)
+    assert done.returncode == 1, "nobody can be asked"
+    assert "remove vllm" in done.stdout
+    assert not (tmp_path / "state/sparkctl/bugs").exists()
+
+
 def test_json_keeps_standard_output_to_itself(tmp_path: Path) -> None:
     import json
 
