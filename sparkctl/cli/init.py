@@ -1,7 +1,6 @@
 """init: ask for the addresses, try them, write unified-config.local.env."""
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,11 +17,10 @@ from sparkctl.cli.common import (
     ask_passphrase,
     new_app,
 )
+from sparkctl.cli.init_logins import asked, named
 
 if TYPE_CHECKING:
     from sparkctl.config.discovery import Fabric
-    from sparkctl.config.local import Login
-    from sparkctl.config.nodes import UserOn
     from sparkctl.report.screen import Screen
     from sparkctl.topology import Cluster
 
@@ -89,79 +87,6 @@ def init(
     return 0
 
 
-def named(head: str, workers: Sequence[str]) -> "list[Login]":
-    """Logins from the command line. Raises ConfigError for a target that cannot be, or no head."""
-    from sparkctl.config.local import Login
-    from sparkctl.config.origin import quoted
-    from sparkctl.config.settings import TARGET
-    from sparkctl.errors import ConfigError, Problem
-
-    options = [("--head", head), *(("--worker", worker) for worker in workers)]
-    said = [(name, quoted(text) if text else "not set", text) for name, text in options]
-    wrong = [Problem("flag", name, found, TARGET) for name, found, text in said if not is_target(text)]
-    if wrong:
-        raise ConfigError(tuple(wrong), fix="sparkctl init --help")
-    return [Login(text, "") for _, text in options]
-
-
-def asked() -> "list[Login]":
-    """Logins as the user types them, head first. Raises SparkctlError where there is nobody to ask."""
-    from sparkctl.errors import SparkctlError
-    from sparkctl.transport.sshconfig import user_on
-
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise SparkctlError(
-            "there is no terminal to ask on; nothing was written",
-            fix="sparkctl init --head TARGET --worker TARGET",
-        )
-    return converse(typer.prompt, user_on)
-
-
-def converse(prompt: Callable[..., Any], user_on: "UserOn") -> "list[Login]":
-    """The questions, put through `prompt` (of typer): target and login of the head, then of each worker."""
-    from os import environ
-
-    from sparkctl.config.laptop import login_name
-    from sparkctl.config.local import Login
-    from sparkctl.config.values import parse_target
-
-    def login(who: str, default: str, user: str) -> Login | None:
-        text = prompt(
-            f"{who}, as this machine reaches it", default=default, show_default=False, value_proc=checked, err=True
-        )
-        if not text:
-            return None
-        if "@" in text:
-            return Login(text, "")
-        return Login(text, prompt(f"Login on {text}", default=user_on(parse_target(text)[1]) or user, err=True))
-
-    head = None
-    while head is None:
-        head = login("The head (host name or address)", "", login_name(environ))
-    logins = [head]
-    while worker := login("The next worker, empty for no more", "", head.user or head.target.split("@")[0]):
-        logins.append(worker)
-    return logins
-
-
-def checked(text: str) -> str:
-    """An answer that may be a target. Raises BadParameter, upon which the question is put again."""
-    if text and not is_target(text.strip()):
-        raise typer.BadParameter("not of the form [user@]host[:port]")
-    return text.strip()
-
-
-def is_target(text: str) -> bool:
-    """Whether a text is [user@]host[:port]."""
-    from sparkctl.config.values import parse_target
-
-    try:
-        parse_target(text)
-    except ValueError:
-        return False
-    return True
-
-
 def so_far(cwd: Path) -> Known:
     """What is said in the files of a folder and in the environment. Raises nothing: `load` says what is wrong."""
     from os import environ
@@ -195,7 +120,20 @@ def discover(cluster: "Cluster", screen: "Screen", known_hosts: Path | None, *, 
     for node in cluster.nodes:
         screen.tell(f"{node.name}: {node.user}@{node.address} answers")
     fabric = shared_fabric([facts.get(name, LINKS) for name in names])
+    refuse_one_machine_twice(fabric)
     return Found(facts.get(cluster.head.name, REACHED), fabric)
+
+
+def refuse_one_machine_twice(fabric: "Fabric | None") -> None:
+    """Raises SparkctlError where two nodes, by whatever names, have one address on the fabric."""
+    from sparkctl.errors import SparkctlError
+
+    addresses = fabric.addresses if fabric else ()
+    if len(set(addresses)) < len(addresses):
+        raise SparkctlError(
+            f"two nodes are one machine: {max(addresses, key=addresses.count)} on the fabric; nothing was written",
+            fix="name each machine once",
+        )
 
 
 def address_of(host: str) -> str:

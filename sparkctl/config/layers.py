@@ -15,6 +15,8 @@ from sparkctl.errors import ConfigError, Problem
 SHARED, LOCAL = "unified-config.env", "unified-config.local.env"
 FILE, OVERRIDE, ENVIRONMENT, FLAG = range(1, 5)
 """The layers above the defaults, lowest first."""
+OWN = frozenset({"SPARKCTL_PROFILE", "SPARKCTL_LAB", "SPARKCTL_LAB_HOME", "SPARKCTL_LAB_TORCH_INDEX"})
+"""Variables of the environment alone: they choose a configuration, and are none of its values."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Layers:
     problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     redact: Redactor
+
+    @property
+    def unread(self) -> bool:
+        """Whether a file could not be read: what it would have said is missing, and not worth a word of its own."""
+        return any(problem.name == "file" for problem in self.problems)
 
 
 @dataclass
@@ -65,6 +72,8 @@ class _Merge:
                 self.values[name] = Raw(value, "environment", ENVIRONMENT)
             elif name in INERT and name.startswith("ENABLE_"):
                 self.inert[name] = value
+            elif name not in self.known | INERT.keys() and (meant := _meant(name, self.known)):
+                self.notes.append(f"{name} in the environment is no variable of sparkctl; did you mean {meant}?")
 
     def flags(self, flags: Mapping[str, str], refused: frozenset[str]) -> None:
         """Add what the command line sets: no secrets, since every process on the laptop can read it."""
@@ -87,6 +96,14 @@ class _Merge:
         shown = name if envfile.SHOWABLE.fullmatch(name) else "name"
         nearest = difflib.get_close_matches(name.upper(), self.known, n=1, cutoff=0.7)
         return Problem(where, shown, "unknown variable", "what `sparkctl config schema` lists", *nearest)
+
+
+def _meant(name: str, known: frozenset[str]) -> str:
+    """What a variable of the environment was meant to be, where it is nearly one of ours: most are somebody else's."""
+    if name in OWN or not envfile.SHOWABLE.fullmatch(name):
+        return ""
+    cutoff = 0.6 if name.startswith("SPARKCTL_") else 0.87
+    return next(iter(difflib.get_close_matches(name, known | OWN, n=1, cutoff=cutoff)), "")
 
 
 def merge(

@@ -61,8 +61,8 @@ def load(
     lab = what is not None and what.where == "lab"
     merged = layers.merge(NAMES, _where(), lab=lab, env_file=env_file, flags=flags, environ=environ, cwd=folder)
     settings, found = _settings(merged.values)
-    problems += [*merged.problems, *found]
-    if what and settings:
+    problems += [*merged.problems, *([] if merged.unread else found)]
+    if what and settings and not merged.unread:
         wanted = None if what.nodes == "all" else what.nodes
         roster = Roster(settings, merged.values, environ, folder, wanted, user_on)
         fit = Fit(what, overrides.apply(what, settings), document, roster)

@@ -16,7 +16,7 @@ import typer
 from config_world import World
 from sshd import Sshd
 
-from sparkctl.cli import init
+from sparkctl.cli import init, init_logins
 from sparkctl.cli.app import invoke
 from sparkctl.config import local
 from sparkctl.config.discovery import LINKS, REACHED, Fabric, shared_fabric
@@ -269,6 +269,16 @@ def test_init_refuses_targets_that_cannot_be(world: World) -> None:
     assert [problem.name for problem in caught.value.problems] == ["--head", "--worker"]
 
 
+def test_init_refuses_one_machine_twice(world: World) -> None:
+    world.local("HEAD_SSH_USER=old\n")
+    with pytest.raises(ConfigError) as caught:
+        invoke(["init", "--yes", "--head", "10.1.1.1", "--worker", "dan@10.1.1.1:22"])
+    assert [problem.name for problem in caught.value.problems] == ["--worker"]
+    with pytest.raises(SparkctlError, match="two nodes are one machine"):
+        init.refuse_one_machine_twice(Fabric("enp1s0f0np0", ("10.0.0.1", "10.0.0.1")))
+    assert (world.folder / LOCAL).read_text() == "HEAD_SSH_USER=old\n"
+
+
 def test_init_without_a_check(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["init", "--no-check", "--head", "10.1.1.1", "--worker", "10.1.1.2"]) == 0
     _, fabric, after = capsys.readouterr().out.splitlines()
@@ -286,11 +296,15 @@ def test_the_questions() -> None:
         asked.append(text)
         return str(next(answers))
 
-    assert init.converse(prompt, nobody) == [Login("spark-1.local", "dan"), Login("eve@spark-2.local", "")]
+    assert init_logins.converse(prompt, nobody) == [Login("spark-1.local", "dan"), Login("eve@spark-2.local", "")]
     assert asked[2] == "Login on spark-1.local"
+    for text in ("a b", "dan@spark-1.local:22"):
+        with pytest.raises(typer.BadParameter):
+            init_logins.checked(text, {("spark-1.local", 22)})
+    assert init_logins.checked(" root@a:22 ", ()) == "root@a:22"
     with pytest.raises(typer.BadParameter):
-        init.checked("a b")
-    assert init.checked(" root@a:22 ") == "root@a:22"
+        init_logins.checked_login("clear; sparkctl plan")
+    assert init_logins.checked_login("dan ") == "dan"
 
 
 def test_the_questions_on_a_terminal(world: World) -> None:

@@ -278,3 +278,20 @@ def test_the_profile_comes_from_the_environment_where_none_is_named(world: World
 
 def test_every_variable_has_an_origin(world: World) -> None:
     assert set(world.load().origins) >= NAMES
+
+
+def test_a_file_that_cannot_be_read_is_the_only_problem(world: World) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(env_file=world.folder / "nope", environ={}, cwd=world.folder)
+    assert [(problem.name, problem.found) for problem in caught.value.problems] == [
+        ("file", "cannot be read: No such file or directory")
+    ]
+    assert caught.value.fix != "sparkctl init"
+
+
+def test_a_variable_of_the_environment_that_is_nearly_ours_is_named(world: World) -> None:
+    world.environ |= {"HEAD_SSH_USR": "x", "SPARKCTL_PROFIL": "lab", "HOMEBREW_PREFIX": "/x", "MODELS_DIR": "/m"}
+    assert [note for note in world.load().notes if "did you mean" in note] == [
+        "HEAD_SSH_USR in the environment is no variable of sparkctl; did you mean HEAD_SSH_USER?",
+        "SPARKCTL_PROFIL in the environment is no variable of sparkctl; did you mean SPARKCTL_PROFILE?",
+    ]
