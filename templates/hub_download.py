@@ -1,16 +1,21 @@
 """Download one revision of a model into a Hugging Face cache; sent to a node and run there by its own python3.
 
 Reads a job as JSON from argv[1]: endpoint, repo, revision, cache (the folder that holds `hub`), token_file, allow
-(globs), workers, marker. Prints one JSON object a line: {"total": bytes}, {"done": bytes}, {"commit": sha}, or
-{"error": text, "fix": text}. Only the standard library: nothing has to be installed on the node. Layout and headers
-are those that the huggingface_hub documentation describes: blobs by hash, snapshots of links, refs.
+(globs), workers, marker, records (a glob of the markers of this model's revisions). Prints one JSON object a line:
+{"total": bytes}, {"done": bytes}, {"commit": sha}, or {"error": text, "fix": text}. Only the standard library:
+nothing has to be installed on the node. Layout and headers are those that the huggingface_hub documentation
+describes: blobs by hash, snapshots of links, refs.
 """
 
 import concurrent.futures
 import fnmatch
+import getpass
+import glob
 import hashlib
+import http.client
 import json
 import os
+import shlex
 import sys
 import threading
 import time
@@ -23,12 +28,19 @@ TRIES = 5
 JOB = json.loads(sys.argv[1])
 FOLDER = os.path.join(JOB["cache"], "hub", "models--" + JOB["repo"].replace("/", "--"))
 LOCK = threading.Lock()
+STOP = threading.Event()
 DONE = {}
 SAID = [0.0]
+PASSING = (OSError, http.client.HTTPException, ValueError)
+"""What a network may mend: no answer, half of one, or one that is not what was asked for."""
 
 
 class Refused(Exception):
     """The hub said no: another try will not help."""
+
+
+class Stopped(Exception):
+    """Another file failed for good."""
 
 
 def say(**words):
@@ -79,49 +91,83 @@ def get(path, start=0):
         raise
 
 
-def digest(path, lfs):
-    """SHA-256 of a large file; git's blob hash of a small one."""
-    size = os.path.getsize(path)
-    sha = hashlib.sha256() if lfs else hashlib.sha1(b"blob %d\0" % size)
+def listing():
+    """The commit of the revision and its files, each with name, size in bytes, hash, and whether that is SHA-256."""
+    revision = urllib.parse.quote(JOB["revision"], safe="")
+    with get("/api/models/%s/revision/%s?blobs=true" % (JOB["repo"], revision)) as answer:
+        info = json.load(answer)
+    try:
+        return info["sha"], [described(f) for f in info["siblings"] if wished(f["rfilename"])]
+    except (KeyError, TypeError) as error:
+        raise ValueError("the hub's answer is no list of files with sizes and hashes") from error
+
+
+def wished(name):
+    return any(fnmatch.fnmatch(name, pattern) for pattern in JOB["allow"])
+
+
+def described(sibling):
+    lfs = sibling.get("lfs")
+    return {
+        "name": sibling["rfilename"],
+        "size": sibling["size"],
+        "lfs": bool(lfs),
+        "hash": lfs["sha256"] if lfs else sibling["blobId"],
+    }
+
+
+def is_whole(path, entry):
+    """Whether the content is the hub's: SHA-256 of a large file, git's blob hash of a small one."""
+    if not os.path.exists(path) or os.path.getsize(path) != entry["size"]:
+        return False
+    sha = hashlib.sha256() if entry["lfs"] else hashlib.sha1(b"blob %d\0" % entry["size"])
     with open(path, "rb") as file:
         while data := file.read(CHUNK):
+            go_on()
             sha.update(data)
-    return sha.hexdigest()
+    return sha.hexdigest() == entry["hash"]
+
+
+def go_on():
+    if STOP.is_set():
+        raise Stopped
 
 
 def fetch(commit, entry):
     """One file: what is there already is kept and continued; a whole file with the wrong hash is thrown away."""
-    lfs = entry.get("lfs")
-    want = lfs["sha256"] if lfs else entry["blobId"]
-    blob = os.path.join(FOLDER, "blobs", want)
-    if os.path.exists(blob) and os.path.getsize(blob) == entry["size"]:
-        count(entry["rfilename"], entry["size"])
+    blob = os.path.join(FOLDER, "blobs", entry["hash"])
+    if is_whole(blob, entry):
+        count(entry["name"], entry["size"])
     else:
         part = blob + ".incomplete"
         receive(commit, entry, part)
-        if digest(part, lfs) != want:
+        if not is_whole(part, entry):
             os.unlink(part)
-            raise OSError("%s arrived with a wrong hash" % entry["rfilename"])
+            raise OSError("%s arrived with a wrong hash" % entry["name"])
         os.replace(part, blob)
-    link(commit, entry["rfilename"], blob)
-    return entry["rfilename"], entry["size"]
+    link(commit, entry["name"], blob)
+    return entry["name"], entry["size"]
 
 
 def receive(commit, entry, part):
     have = os.path.getsize(part) if os.path.exists(part) else 0
-    if have == entry["size"]:
+    if have > entry["size"]:
+        os.unlink(part)
+        have = 0
+    if have and have == entry["size"]:
         return
-    path = "/%s/resolve/%s/%s" % (JOB["repo"], commit, urllib.parse.quote(entry["rfilename"]))
+    path = "/%s/resolve/%s/%s" % (JOB["repo"], commit, urllib.parse.quote(entry["name"]))
     with get(path, have) as answer, open(part, "ab") as file:
         if have and answer.status != 206:
             have = 0
             file.truncate(0)
-        while data := answer.read(CHUNK):
+        while data := answer.read1(CHUNK):
+            go_on()
             file.write(data)
             have += len(data)
-            count(entry["rfilename"], have)
+            count(entry["name"], have)
     if have != entry["size"]:
-        raise OSError("%s was cut short" % entry["rfilename"])
+        raise OSError("%s was cut short" % entry["name"])
 
 
 def link(commit, name, blob):
@@ -140,14 +186,43 @@ def link(commit, name, blob):
 def tried(work, *args):
     """Try again what a network may mend, with pauses of 1, 2, 4 and 8 seconds."""
     for attempt in range(TRIES):
+        go_on()
         try:
             return work(*args)
-        except (OSError, urllib.error.URLError) as error:
+        except PermissionError:
+            raise
+        except PASSING as error:
             if attempt == TRIES - 1:
                 raise
-            say(note="%s; trying again" % error)
-            time.sleep(2**attempt)
+            say(note="%s; trying again" % (error or type(error).__name__))
+            STOP.wait(2**attempt)
     raise AssertionError("the last try raises")
+
+
+def fetch_all(commit, files):
+    """Every file, several at a time; one that fails for good ends the others."""
+    with concurrent.futures.ThreadPoolExecutor(JOB["workers"]) as pool:
+        futures = [pool.submit(tried, fetch, commit, f) for f in sorted(files, key=lambda f: -f["size"])]
+        try:
+            return sorted(future.result() for future in concurrent.futures.as_completed(futures))
+        except BaseException:
+            STOP.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def is_ours(begun):
+    """Whether the model's folder was made by this download or by an earlier one, of this or another revision."""
+    if os.path.exists(begun) or glob.glob(JOB["records"] + ".begun"):
+        return True
+    for path in glob.glob(JOB["records"]):
+        with open(path) as file:
+            try:
+                if json.load(file)["ours"]:
+                    return True
+            except (ValueError, KeyError, TypeError):
+                continue
+    return False
 
 
 def main():
@@ -156,21 +231,15 @@ def main():
         open(begun, "w").close()
     for folder in ("blobs", "refs", "snapshots"):
         os.makedirs(os.path.join(FOLDER, folder), exist_ok=True)
-    revision = urllib.parse.quote(JOB["revision"], safe="")
-    with tried(get, "/api/models/%s/revision/%s?blobs=true" % (JOB["repo"], revision)) as answer:
-        info = json.load(answer)
-    commit = info["sha"]
-    files = [f for f in info["siblings"] if any(fnmatch.fnmatch(f["rfilename"], glob) for glob in JOB["allow"])]
+    commit, files = tried(listing)
     say(total=sum(f["size"] for f in files))
-    with concurrent.futures.ThreadPoolExecutor(JOB["workers"]) as pool:
-        futures = [pool.submit(tried, fetch, commit, f) for f in sorted(files, key=lambda f: -f["size"])]
-        got = sorted(future.result() for future in futures)
+    got = fetch_all(commit, files)
     if JOB["revision"] != commit:
         ref = os.path.join(FOLDER, "refs", JOB["revision"])
         os.makedirs(os.path.dirname(ref), exist_ok=True)
         with open(ref, "w") as file:
             file.write(commit)
-    record = {"commit": commit, "files": got, "ours": os.path.exists(begun)}
+    record = {"commit": commit, "files": got, "ours": is_ours(begun)}
     with open(JOB["marker"] + ".new", "w") as file:
         json.dump(record, file)
     os.replace(JOB["marker"] + ".new", JOB["marker"])
@@ -179,11 +248,17 @@ def main():
     say(commit=commit)
 
 
+def fail(error, fix):
+    say(error=error, fix=fix)
+    sys.exit(1)
+
+
 try:
     main()
 except Refused as no:
-    say(error=no.args[0], fix=no.args[1])
-    sys.exit(1)
-except (OSError, urllib.error.URLError) as error:
-    say(error=str(error), fix="check the node's disk and its way to %s, then run up again" % JOB["endpoint"])
-    sys.exit(1)
+    fail(*no.args)
+except PermissionError as error:
+    fail(str(error), "give it to the login: sudo chown -R %s %s" % (getpass.getuser(), shlex.quote(FOLDER)))
+except PASSING as error:
+    words = str(error) or type(error).__name__
+    fail(words, "check the node's disk and its way to %s, then run up again" % JOB["endpoint"])

@@ -1,6 +1,8 @@
 """What a node's model cache holds of one model."""
 
+import glob
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,13 +12,9 @@ from sparkctl.topology import Cluster, Node
 
 @dataclass(frozen=True)
 class ModelFact:
-    """A model that was downloaded whole: its commit, its files with their sizes in bytes, and what is there of them.
-
-    `ours` is false where the model's folder was there before sparkctl came.
-    """
+    """A model that was downloaded whole: its commit, its files with their sizes in bytes, and what is there of them."""
 
     commit: str
-    ours: bool
     wished: Mapping[str, int]
     present: Mapping[str, int]
 
@@ -31,6 +29,17 @@ class ModelFact:
         return sum(self.wished.values())
 
 
+@dataclass(frozen=True)
+class ModelRecords:
+    """What a node remembers of a model at all its revisions, downloads that have not ended among them.
+
+    `ours` is false where the model's folder was there before sparkctl came.
+    """
+
+    present: bool
+    ours: bool
+
+
 def folder_name(model: str) -> str:
     """The folder of a model in the cache: `models--org--name`."""
     return "models--" + model.replace("/", "--")
@@ -41,29 +50,45 @@ def marker_file(cluster: Cluster, node: Node, model: str, revision: str) -> str:
     return f"{cluster.state_dir(node)}/{folder_name(model)}@{revision.replace('/', '_')}.json"
 
 
+def marker_files(cluster: Cluster, node: Node, model: str) -> str:
+    """A glob for the markers of all revisions; `.begun` after a marker's name says that our download made the folder."""
+    return f"{glob.escape(f'{cluster.state_dir(node)}/{folder_name(model)}@')}*.json"
+
+
 def model_probe(cluster: Cluster, node: Node, hf_cache: str, model: str, revision: str) -> Probe[ModelFact | None]:
     """The model as far as it is known to be whole; None where no download of it has ended."""
-    marker = marker_file(cluster, node, model, revision)
-    snapshots = f"{hf_cache}/hub/{folder_name(model)}/snapshots"
-    script = f"cat '{marker}' && echo && cd '{snapshots}' && find -L . -type f -printf '%s %P\\n'"
+    marker = shlex.quote(marker_file(cluster, node, model, revision))
+    snapshots = shlex.quote(f"{hf_cache}/hub/{folder_name(model)}/snapshots")
+    script = f"cat {marker} && echo && cd {snapshots} && find -L . -type f -printf '%s %P\\n'"
     return Probe(f"model:{model}@{revision}", script, _model)
 
 
-def begun_probe(cluster: Cluster, node: Node, model: str, revision: str) -> Probe[bool]:
-    """Whether a download into a folder that was not there before has begun, and not come to its end."""
-    marker = marker_file(cluster, node, model, revision)
-    return Probe(f"model-begun:{model}@{revision}", f"test -e '{marker}.begun'", lambda answer: answer.rc == 0)
+def records_probe(cluster: Cluster, node: Node, model: str) -> Probe[ModelRecords]:
+    """What the node remembers of the model."""
+    start = shlex.quote(f"{cluster.state_dir(node)}/{folder_name(model)}@")
+    script = f"""\
+for file in {start}*.json {start}*.json.begun; do [ ! -e "$file" ] || echo "record=${{file##*@}}"; done
+grep -lqs '"ours": true' {start}*.json && echo ours=yes
+exit 0
+"""
+    return Probe(f"model-records:{model}", script, _records)
 
 
 def _model(answer: Answer) -> ModelFact | None:
     first, _, rest = answer.stdout.lstrip().partition("\n")
     try:
         record = json.loads(first)
-        commit, ours = str(record["commit"]), bool(record["ours"])
+        commit = str(record["commit"])
         files = {str(name): int(size) for name, size in record["files"]}
     except (ValueError, KeyError, TypeError):
         return None
     rows = (line.partition(" ") for line in rest.splitlines())
     found = {path: int(size) for size, _, path in rows if size.isdigit()}
     present = {path.removeprefix(f"{commit}/"): size for path, size in found.items() if path.startswith(f"{commit}/")}
-    return ModelFact(commit, ours, files, present)
+    return ModelFact(commit, files, present)
+
+
+def _records(answer: Answer) -> ModelRecords:
+    lines = answer.stdout.splitlines()
+    records = [line for line in lines if line.startswith("record=")]
+    return ModelRecords(bool(records), "ours=yes" in lines or any(line.endswith(".begun") for line in records))

@@ -1,6 +1,7 @@
 """The model on the head: downloaded once from the hub, resumable, at one pinned revision."""
 
 import json
+import shlex
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action, Context, Progress
@@ -8,7 +9,15 @@ from sparkctl.core.actions import Script
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.data import template
 from sparkctl.errors import CommandFailed
-from sparkctl.facts.model import ModelFact, begun_probe, folder_name, marker_file, model_probe
+from sparkctl.facts.model import (
+    ModelFact,
+    ModelRecords,
+    folder_name,
+    marker_file,
+    marker_files,
+    model_probe,
+    records_probe,
+)
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.steps.host_state import tidy
 from sparkctl.steps.place import OnHead
@@ -43,7 +52,7 @@ class ModelStep(OnHead):
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        return (Want(self.node, self._probe), Want(self.node, self._begun))
+        return (Want(self.node, self._probe), Want(self.node, self._records))
 
     def check(self, facts: Facts) -> Finding:
         download = Download(self.cluster, self.source, self.token_path)
@@ -55,9 +64,8 @@ class ModelStep(OnHead):
         return Ok(f"{fact.commit[:12]}, {fact.size / 2**30:.1f} GiB")
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
-        fact, begun = facts.get(self.node, self._probe), facts.get(self.node, self._begun)
-        ours = fact.ours if fact else begun
-        return (_remove(self.cluster, self.source, ours=ours),) if fact or begun else ()
+        records = facts.get(self.node, self._records)
+        return (_remove(self.cluster, self.source, ours=records.ours),) if records.present else ()
 
     @property
     def _probe(self) -> Probe[ModelFact | None]:
@@ -65,8 +73,8 @@ class ModelStep(OnHead):
         return model_probe(self.cluster, self.cluster.head, s.hf_cache, s.model, s.revision)
 
     @property
-    def _begun(self) -> Probe[bool]:
-        return begun_probe(self.cluster, self.cluster.head, self.source.model, self.source.revision)
+    def _records(self) -> Probe[ModelRecords]:
+        return records_probe(self.cluster, self.cluster.head, self.source.model)
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class Download:
             "allow": source.allow,
             "workers": source.workers,
             "marker": marker_file(self.cluster, head, source.model, source.revision),
+            "records": marker_files(self.cluster, head, source.model),
         }
         watch = _Watch(context, self.summary)
         argv = ("python3", "-c", template("hub_download.py"), json.dumps(job))
@@ -134,8 +143,9 @@ class _Watch:
 
 def _remove(cluster: Cluster, source: ModelSource, *, ours: bool) -> Action:
     """Forget a download; where the model is `ours`, remove its files as well."""
-    marker = marker_file(cluster, cluster.head, source.model, source.revision)
-    files = f"rm -rf '{source.hf_cache}/hub/{folder_name(source.model)}' && " if ours else ""
+    start = shlex.quote(f"{cluster.state_dir(cluster.head)}/{folder_name(source.model)}@")
+    folder = shlex.quote(f"{source.hf_cache}/hub/{folder_name(source.model)}")
+    files = f"rm -rf {folder} && " if ours else ""
     what = "remove" if ours else "forget, and keep, for it was there before,"
-    text = f"{files}rm -f '{marker}' '{marker}.begun'\n{tidy(cluster.state_dir(cluster.head))}"
+    text = f"{files}rm -f {start}*.json {start}*.json.begun\n{tidy(cluster.state_dir(cluster.head))}"
     return Script(f"{what} the model {source.model}", text, timeout=600)
