@@ -36,7 +36,8 @@ class ContainerStep:
     @property
     def needs(self) -> tuple[str, ...]:
         under = (step_id(service.name, service.node) for service in self.below)
-        return tuple(dict.fromkeys((*(need for s in self.services for need in s.needs), *under)))
+        engines = (step_id("docker", service.node) for service in self.above)
+        return tuple(dict.fromkeys((*(need for s in self.services for need in s.needs), *under, *engines)))
 
     @property
     def wants(self) -> tuple[Want, ...]:

@@ -31,7 +31,7 @@ class CacheStep(OnNode):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("state", self.node),)
+        return (step_id("state", self.node), step_id("docker", self.node))
 
     @property
     def wants(self) -> tuple[Want, ...]:

@@ -15,7 +15,11 @@ from sparkctl.topology import Cluster
 
 @dataclass(frozen=True)
 class DockerStep(OnNode):
-    """Starts an engine that is installed and stopped, and joins our user to the group docker."""
+    """Starts an engine that is installed and stopped, and joins our user to the group docker.
+
+    A new membership asks for a new connection, which would cut what works on the old one: all that might do so at
+    the same time needs this step.
+    """
 
     name: str = "docker"
     layer: Layer = Layer.HOST

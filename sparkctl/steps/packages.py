@@ -36,7 +36,7 @@ class PackagesStep(OnNode):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("state", self.node),)
+        return (step_id("state", self.node), step_id("docker", self.node))
 
     @property
     def wants(self) -> tuple[Want, ...]:

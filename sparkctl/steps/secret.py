@@ -37,7 +37,7 @@ class SecretStep(OnNode):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("state", self.node),)
+        return (step_id("state", self.node), step_id("docker", self.node))
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -79,7 +79,8 @@ class SharedSecretStep(OnWorker):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("state", self.node), step_id(self.name, self.cluster.head.name))
+        own = (step_id("state", self.node), step_id("docker", self.node))
+        return (*own, step_id(self.name, self.cluster.head.name))
 
     @property
     def wants(self) -> tuple[Want, ...]:
