@@ -2,10 +2,9 @@
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import paramiko
 from sparkctl.errors import CommandFailed, ConnectionLost, SparkctlError, UnreachableError
 from sparkctl.topology import Cluster, Node
 from sparkctl.transport import login
+from sparkctl.transport.door import Door, NoPlace
 from sparkctl.transport.exec import Capture, NoAnswer, OutOfTime, execute
 from sparkctl.transport.failures import command_failed, shorten, shorten_script
 from sparkctl.transport.hold import ChannelHold
@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     import fabric
 
 PROBE_SECONDS = 120.0
-CHANNEL_SECONDS = 30.0
-BUSY_PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8)
-"""Seconds to wait for a free session: one that has just ended counts against MaxSessions a moment longer."""
-
+WRITE_SECONDS = 600.0
 SYSTEM_HOSTS = Path("/etc/ssh/ssh_known_hosts")
 
 # Its transport thread logs what is raised here as errors of our own; without a handler Python prints it.
@@ -68,6 +65,7 @@ class SshSession:
         self._count_lock = threading.Lock()
         self._docker_lock = threading.Lock()
         self._revival = threading.Lock()
+        self._door = Door(self._transport)
         self._docker: docker.DockerClient | None = None
         self.round_trips = 0
         self.connections = 0
@@ -125,7 +123,7 @@ class SshSession:
     def write(self, path: str, content: bytes, *, mode: int = 0o644, sudo: bool = False) -> None:
         """Put a whole file in place atomically; see `transport.session.Session.write`."""
         job = wrap_write(path, content, mode, sudo=self._sudo(sudo))
-        self._finish(f"write {path}", job, None, True, None)
+        self._finish(f"write {path}", job, WRITE_SECONDS, True, None)
 
     @property
     def docker(self) -> "docker.DockerClient":
@@ -160,9 +158,9 @@ class SshSession:
             raise self._failed(shorten_script(text), f"ended with status {capture.rc}", capture) from error
 
     def reconnect(self) -> None:
-        """Open the connection anew, so that a new group membership counts."""
-        self.close()
-        self._connection = self._connect()
+        """Open the connection anew, so that a new group membership counts. Raises UnreachableError."""
+        with self._revival:
+            self._renew()
 
     def revive(self) -> None:
         """Open the connection anew if it is broken, once for all threads that ask. Raises UnreachableError."""
@@ -170,7 +168,7 @@ class SshSession:
             try:
                 self.open_channel().close()
             except ConnectionLost:
-                self.reconnect()
+                self._renew()
 
     def close(self) -> None:
         """End the connection; a command that another thread waits for raises ConnectionLost there."""
@@ -181,20 +179,18 @@ class SshSession:
 
     def open_channel(self) -> paramiko.Channel:
         """A fresh channel, to be closed by the caller. Raises ConnectionLost, CommandFailed (too many are open)."""
-        for pause in (*BUSY_PAUSES, None):
-            try:
-                channel = self._transport().open_session(timeout=CHANNEL_SECONDS)
-            except paramiko.ChannelException as error:
-                if pause is None:
-                    raise self._too_many(error) from error
-                time.sleep(pause)
-            except (paramiko.SSHException, OSError, EOFError) as error:
-                raise self._lost() from error
-            else:
-                break
-        with self._count_lock:
-            self.round_trips += 1
+        try:
+            channel = self._door.open()
+        except NoPlace as error:
+            raise self._too_many(error) from error
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise self._lost() from error
+        self._count()
         return channel
+
+    def _renew(self) -> None:
+        self.close()
+        self._connection = self._connect()
 
     def _connect(self) -> "fabric.Connection":
         self.connections += 1
@@ -222,27 +218,26 @@ class SshSession:
         return Result(capture.stdout, capture.stderr, capture.rc)
 
     def _execute(self, job: Job, capture: Capture, timeout: float | None) -> None:
-        with self._channel() as channel:
-            try:
-                execute(channel, job, capture, timeout)
-            except (NoAnswer, paramiko.SSHException, OSError, EOFError) as error:
-                raise self._lost() from error
-
-    @contextmanager
-    def _channel(self) -> Iterator[paramiko.Channel]:
-        channel = self.open_channel()
         try:
-            yield channel
-        finally:
-            channel.close()
+            with self._door.passage(stream=timeout is None) as channel:
+                self._count()
+                execute(channel, job, capture, timeout)
+        except NoPlace as error:
+            raise self._too_many(error) from error
+        except (NoAnswer, paramiko.SSHException, OSError, EOFError) as error:
+            raise self._lost() from error
+
+    def _count(self) -> None:
+        with self._count_lock:
+            self.round_trips += 1
 
     def _failed(self, title: str, ending: str, capture: Capture) -> CommandFailed:
         output = capture.stderr if capture.stderr.strip() else capture.stdout
         return command_failed(title, ending, output, node=self._node.name, user=self.user)
 
-    def _too_many(self, error: paramiko.ChannelException) -> CommandFailed:
+    def _too_many(self, error: NoPlace) -> CommandFailed:
         return CommandFailed(
-            f"{self._node.name} refuses another SSH session: {error.text}",
+            f"{self._node.name} refuses another SSH session: {error}",
             where=self._node.name,
             fix="raise MaxSessions in the node's sshd_config (the usual value is 10)",
         )

@@ -7,8 +7,10 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fabric
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -240,6 +242,29 @@ def test_a_connection_that_is_cut_is_lost_and_leaves_no_process(own_sshd: Sshd) 
     session.close()
 
 
+def test_two_threads_that_open_a_connection_anew_leave_one(own_sshd: Sshd) -> None:
+    """A step that joined a group, and another lane that takes the lock again at that moment."""
+    session = own_sshd.open()
+    slow = session._connect
+    connecting, reviver = threading.Event(), threading.Thread(target=session.revive)
+
+    def connect() -> fabric.Connection:
+        connecting.set()
+        time.sleep(0.3)
+        return slow()
+
+    session._connect = connect  # type: ignore[method-assign]
+    anew = threading.Thread(target=session.reconnect)
+    anew.start()
+    assert connecting.wait(5)
+    reviver.start()
+    for thread in (anew, reviver):
+        thread.join(10)
+    assert session.run(["echo", "back"]).stdout == "back\n"
+    session.close()
+    assert session.connections == 2, "one at first, one anew"
+
+
 def test_an_error_in_the_listener_ends_the_remote_process(session: SshSession) -> None:
     seconds = sleeper()
 
@@ -264,6 +289,36 @@ def test_too_many_sessions_on_one_connection_is_said(tmp_path: Path) -> None:
     finally:
         session.close()
         server.stop()
+
+
+def test_more_commands_than_the_server_has_places_wait_for_each_other(own_sshd: Sshd) -> None:
+    session = own_sshd.open()
+    lock = session.hold("echo ready; sleep 60")
+    with ThreadPoolExecutor(24) as pool:
+        results = list(pool.map(lambda n: session.run(["sh", "-c", f"sleep 0.5; echo {n}"]).stdout, range(24)))
+    assert results == [f"{n}\n" for n in range(24)]
+    assert lock.alive()
+    lock.release()
+    session.close()
+
+
+def test_long_commands_leave_room_for_short_ones(own_sshd: Sshd) -> None:
+    session, go = own_sshd.open(), own_sshd.folder / "go"
+    lock = session.hold("echo ready; sleep 60")
+    docker = [session.open_channel() for _ in range(3)]
+    with ThreadPoolExecutor(12) as pool:
+        waits = f"until [ -e {go} ]; do sleep 0.05; done; echo done"
+        streams = [pool.submit(session.script, waits, timeout=None) for _ in range(12)]
+        assert eventually(lambda: len(own_sshd.commands()) > 5)
+        began = time.monotonic()
+        assert [session.run(["echo", "short"], timeout=10).stdout for _ in range(5)] == ["short\n"] * 5
+        assert time.monotonic() - began < 5
+        go.touch()
+        assert [stream.result().stdout for stream in streams] == ["done\n"] * 12
+    for channel in docker:
+        channel.close()
+    lock.release()
+    session.close()
 
 
 def test_round_trips_are_counted(session: SshSession) -> None:
