@@ -48,9 +48,9 @@ class ConfigError(SparkctlError):
 
     exit_code = 3
 
-    def __init__(self, problems: tuple[Problem, ...], *, fix: str = "") -> None:
+    def __init__(self, problems: tuple[Problem, ...], *, place: str = "in the configuration", fix: str = "") -> None:
         super().__init__(
-            f"{len(problems)} problem{'s' * (len(problems) != 1)} in the configuration",
+            f"{len(problems)} problem{'s' * (len(problems) != 1)} {place}",
             fix=fix or "mend the values, then try: sparkctl config validate",
         )
         self.problems = problems

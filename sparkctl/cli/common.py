@@ -3,7 +3,7 @@
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -119,8 +119,17 @@ def with_options(verb: Callable[Concatenate[Options, P], int]) -> Callable[..., 
     return command
 
 
+def none_of(name: str, found: str, accepted: Iterable[str]) -> typer.BadParameter:
+    """The error of a command line that names for `name` what there is not: a usage error, exit code 3."""
+    from difflib import get_close_matches
+
+    known = list(accepted)
+    hint = "".join(f"; did you mean {nearest}?" for nearest in get_close_matches(found, known, n=1))
+    return typer.BadParameter(f"{found!r} is none of {', '.join(known)}{hint}", param_hint=name)
+
+
 def load_config(options: Options) -> "Config":
-    """The checked configuration that the options name. Raises ConfigError."""
+    """The checked configuration that the options name. Raises ConfigError, and BadParameter for a wrong `--set`."""
     from sparkctl.config.load import load
     from sparkctl.transport.sshconfig import user_on
 
@@ -129,11 +138,9 @@ def load_config(options: Options) -> "Config":
 
 
 def flags_of(words: Sequence[str]) -> dict[str, str]:
-    """The values of `--set`, by name. Raises ConfigError; a word without a name is not shown, it may be a secret."""
-    from sparkctl.errors import ConfigError, Problem
-
+    """The values of `--set`, by name. Raises BadParameter; a word without a name is not shown, it may be a secret."""
     if not all(word.partition("=")[0].isidentifier() and "=" in word for word in words):
-        raise ConfigError((Problem("flag", "--set", "no NAME=VALUE", "what has both, such as VLLM_PORT=8001"),))
+        raise typer.BadParameter("needs NAME=VALUE, such as VLLM_PORT=8001", param_hint="--set")
     return dict(word.split("=", 1) for word in words)
 
 

@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 from typer._click.shell_completion import CompletionItem, ShellComplete
 
-from sparkctl.cli.common import new_app
-from sparkctl.errors import ConfigError, Problem
+from sparkctl.cli.common import new_app, none_of
 
 VARIABLE = "_SPARKCTL_COMPLETE"
 """Set to the name of a shell, it makes sparkctl answer with completions of its last argument."""
@@ -55,7 +54,7 @@ def completion(
 ) -> int:
     """Print the completion script of a shell: source <(sparkctl completion bash)."""
     if shell not in SCRIPTS:
-        raise ConfigError((Problem("argument", "SHELL", repr(shell), f"one of: {', '.join(SCRIPTS)}"),))
+        raise none_of("SHELL", shell, SCRIPTS)
     print(install_script(shell) if install else SCRIPTS[shell], end="")
     return 0
 

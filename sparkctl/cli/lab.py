@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli.common import JsonOption, QuietOption, new_app
+from sparkctl.cli.common import JsonOption, QuietOption, new_app, none_of
 
 if TYPE_CHECKING:
     from sparkctl.lab.driver import NodeStatus
@@ -127,15 +127,12 @@ def ssh(
     """Open a shell on a machine of a lab, or run a command there; options come before NODE."""
     import subprocess
 
-    from sparkctl.errors import SparkctlError
     from sparkctl.lab import lifecycle, login
 
     lab = lifecycle.find(name)
     known = {machine.name: machine for machine in lab.nodes}
     if node not in known:
-        raise SparkctlError(
-            f"the lab {name} has no machine {node}", where="lab ssh", fix=f"one of: {', '.join(known)}"
-        )
+        raise none_of("NODE", node, known)
     argv = [*login.ssh_argv(lab, known[node]), *(command or ())]
     if not json:
         return subprocess.run(argv, check=False).returncode

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli.common import Options, load_config, new_app, open_sessions, wants_of, with_options
+from sparkctl.cli.common import Options, load_config, new_app, none_of, open_sessions, wants_of, with_options
 from sparkctl.cli.complete_nodes import complete_layers
 
 if TYPE_CHECKING:
@@ -62,15 +62,14 @@ def show_dry_run(options: Options, until: str) -> "Plan":
 def within(steps: "Sequence[Step]", until: str) -> "list[Step]":
     """The steps up to and with a layer, and what these need of a later one: packages and cache outlive a mount.
 
-    Raises ConfigError for a layer that there is not.
+    Raises BadParameter for a layer that there is not.
     """
     from sparkctl.core.plan import id_of, ordered
     from sparkctl.core.step import Layer
-    from sparkctl.errors import ConfigError, Problem
 
     layers = list(Layer)
     if until and until not in layers:
-        raise ConfigError((Problem("flag", "--until", repr(until), f"one of: {', '.join(layers)}"),))
+        raise none_of("--until", until, layers)
     wanted = layers[: layers.index(Layer(until)) + 1] if until else layers
     kept: dict[str, Step] = {}
     for step in reversed(ordered(steps)):

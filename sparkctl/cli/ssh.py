@@ -1,13 +1,13 @@
 """ssh: a shell on a node, by OpenSSH, reached just as sparkctl reaches it."""
 
 import os
-import shlex
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli.common import Options, load_config, new_app, with_options
+from sparkctl.cli.common import Options, load_config, new_app, none_of, with_options
 from sparkctl.cli.complete_nodes import complete_nodes
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from sparkctl.topology import Node
 
 app = new_app()
+
+PATIENCE = ("ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3")
+"""A node that is frozen accepts connections and says nothing: ssh gives up after 10 s, or 15 s into a session."""
 
 
 @app.command(context_settings={"allow_interspersed_args": False})
@@ -26,7 +29,11 @@ def ssh(
     ] = "head",
     command: Annotated[list[str] | None, typer.Argument(help="Run this instead of a shell.")] = None,
 ) -> int:
-    """Open a shell on a node, or run a command there: sparkctl ssh spark-2 -- nvidia-smi -L."""
+    """Open a shell on a node, or run a command there: sparkctl ssh spark-2 -- nvidia-smi -L.
+
+    As with ssh itself, the words are joined by blanks and go to the shell of the node, which takes the quotes of
+    sparkctl ssh -- 'echo a; echo b'; the exit code is that of the command, 255 where ssh could not connect.
+    """
     from sparkctl.errors import SparkctlError
 
     config = load_config(options)
@@ -41,9 +48,10 @@ def ssh(
 def ssh_argv(config: "Config", node: "Node", command: Sequence[str], *, accept_new: bool = False) -> list[str]:
     """OpenSSH's arguments for a node; port 22 is left to the SSH configuration, as in `transport.login`.
 
-    The words of a command are quoted, so that the node sees the same words.
+    A command has a terminal where we have one: a shell would get it unasked.
     """
-    argv = ["ssh", "-l", node.user] if node.user else ["ssh"]
+    argv = ["ssh", *(word for setting in PATIENCE for word in ("-o", setting))]
+    argv += ["-l", node.user] if node.user else []
     if node.port != 22:
         argv += ["-p", str(node.port)]
     if node.identity_file:
@@ -52,19 +60,15 @@ def ssh_argv(config: "Config", node: "Node", command: Sequence[str], *, accept_n
         argv += ["-o", f"UserKnownHostsFile={known_hosts}"]
     if accept_new:
         argv += ["-o", "StrictHostKeyChecking=accept-new"]
-    return [*argv, node.address, *(("--", shlex.join(command)) if command else ())]
+    if command and sys.stdin.isatty() and sys.stdout.isatty():
+        argv.append("-t")
+    return [*argv, node.address, *(("--", *command) if command else ())]
 
 
 def find_node(config: "Config", name: str) -> "Node":
-    """The node of that name; `head` is the head. Raises ConfigError with the nearest name."""
-    from difflib import get_close_matches
-
-    from sparkctl.errors import ConfigError, Problem
-
+    """The node of that name; `head` is the head. Raises BadParameter with the nearest name."""
     cluster = config.cluster
     by_name = {"head": cluster.head, **{node.name: node for node in cluster.nodes}}
     if name not in by_name:
-        nearest = get_close_matches(name, by_name, n=1)
-        problem = Problem("argument", "NODE", repr(name), f"one of: {', '.join(by_name)}", *nearest)
-        raise ConfigError((problem,), fix="see the nodes: sparkctl config validate")
+        raise none_of("NODE", name, by_name)
     return by_name[name]

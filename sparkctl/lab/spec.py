@@ -38,7 +38,9 @@ class LabSpec:
         if self.driver not in DRIVERS:
             problems.append(Problem("lab", "driver", repr(self.driver), " or ".join(DRIVERS)))
         if problems:
-            raise ConfigError(tuple(problems), fix="see: sparkctl lab up --help")
+            raise ConfigError(
+                tuple(problems), place="with what was asked of the lab", fix="see: sparkctl lab up --help"
+            )
 
 
 @dataclass(frozen=True)

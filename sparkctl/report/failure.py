@@ -22,11 +22,14 @@ def wants_json(argv: Sequence[str]) -> bool:
 
 def show(error: Exception | KeyboardInterrupt, argv: Sequence[str]) -> int:
     """Tell the reader about any error and return the exit code."""
+    from typer import Abort
     from typer._click.exceptions import NoArgsIsHelpError
 
     if isinstance(error, NoArgsIsHelpError):
         print(error.format_message())
         return 0
+    if isinstance(error, KeyboardInterrupt | Abort) and sys.stderr.isatty():
+        print(file=sys.stderr)  # behind the ^C that the terminal has echoed, or the question that stands there
     known = _known(error, argv)
     if wants_json(argv):
         print(jsonlib.dumps({"schema": "sparkctl/error/1", "error": describe(known)}, ensure_ascii=False, indent=2))
@@ -86,7 +89,10 @@ class _Usage(SparkctlError):
     def __init__(self, error: Any) -> None:
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "sparkctl"
-        super().__init__(error.format_message().rstrip("."), fix=f"try: {command} --help")
+        said = error.format_message().rstrip(".")
+        for type_of_click, word in (("int range", "whole number"), ("float range", "number")):
+            said = said.replace(f"is not a valid {type_of_click}", f"is not a valid {word}")
+        super().__init__(said, fix=f"try: {command} --help")
 
 
 class _Bug(SparkctlError):

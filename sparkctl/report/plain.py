@@ -64,9 +64,7 @@ class PlainProgress:
             if not self._deaf:
                 print(f"[{minutes:02}:{seconds:02}] {body}", file=self.stream, flush=True)
         except OSError:
-            self._deaf = (
-                True  # the reader left, the disk is full; steps that are half done are finished all the same
-            )
+            self._deaf = True  # the reader left, the disk is full; steps that are half done are finished all the same
 
 
 class NoProgress:

@@ -105,8 +105,11 @@ def test_a_bug_with_no_place_for_its_report_is_still_told(
         (["plan", "--prfile", "x"], "--profile"),
         (["plan", "extra"], "unexpected extra argument"),
         (["up", "--set"], "requires an argument"),
-        (["logs", "--tail", "many"], "not a valid"),
+        (["logs", "--tail", "many"], "'many' is not a valid whole number"),
         (["status", "--interval", "0"], "0.2"),
+        (["status", "--interval", "soon"], "'soon' is not a valid number"),
+        (["completion", "tcsh"], "Invalid value for SHELL: 'tcsh' is none of bash, zsh, fish"),
+        (["--install-completion", "tcsh"], "Invalid value for SHELL: 'tcsh' is none of bash, zsh, fish"),
         (["--nonsense"], "--nonsense"),
     ],
 )

@@ -126,6 +126,15 @@ def test_a_question_on_a_terminal(terminals: list[Terminal], tmp_path: Path) -> 
     assert "vllm@spark-1" in again.text
 
 
+def test_ctrl_c_at_a_question_is_told_on_a_line_of_its_own(terminals: list[Terminal], tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "deployed", "stop")
+    terminals.append(terminal)
+    terminal.wait_for("[y/N]: ")
+    os.kill(terminal.process.pid, signal.SIGINT)
+    assert terminal.end() == 130
+    assert "[y/N]: \nerror: interrupted\n" in plain(terminal.text)
+
+
 def test_the_first_ctrl_c_stops_cleanly(terminals: list[Terminal], tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, "slow", "up")
     terminals.append(terminal)

@@ -107,7 +107,8 @@ def test_up_until_a_layer(cli: Cli) -> None:
     assert cli.world.did == ["make packages"] * 2
     assert "answers at" not in cli.out
     assert cli("up", "--until", "roof") == 3
-    assert "host, storage, image, model, workload" in cli.err
+    assert "Invalid value for --until: 'roof' is none of host, storage, image, model, workload" in cli.err
+    assert "next: try: sparkctl up --help" in cli.err
 
 
 def test_until_a_layer_takes_what_it_needs_of_a_later_one() -> None:
@@ -322,16 +323,32 @@ def test_ssh_becomes_openssh_with_our_arguments(cli: Cli, monkeypatch: pytest.Mo
     )
     (cli.folder / "key").write_text("")
     (cli.folder / "hosts").write_text("")
-    for argv in (["ssh"], ["ssh", "--accept-new-host-keys", "spark-2", "--", "ls", "a b", "--color"]):
+    for argv in (["ssh"], ["ssh", "--accept-new-host-keys", "spark-2", "--", "echo a; echo b", "--color"]):
         cli.patch.setattr("sys.argv", ["sparkctl", *argv])
         with pytest.raises(SystemExit):
             main()
     own = ["-i", str(cli.folder / "key"), "-o", "IdentitiesOnly=yes", "-o", "UserKnownHostsFile=hosts"]
     new = ["-o", "StrictHostKeyChecking=accept-new"]
+    patience = ["-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3"]
+    start, words = ["ssh", "ssh", *patience, "-l", "spark"], ["--", "echo a; echo b", "--color"]
     assert taken == [
-        ["ssh", "ssh", "-l", "spark", *own, "192.0.2.1"],
-        ["ssh", "ssh", "-l", "spark", "-p", "2222", *own, *new, "192.0.2.2", "--", "ls 'a b' --color"],
+        [*start, *own, "192.0.2.1"],
+        [*start, "-p", "2222", *own, *new, "192.0.2.2", *words],
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "terminal", "asked"), [(["top"], True, True), (["top"], False, False), ([], True, False)]
+)
+def test_a_command_has_the_terminal_that_we_have(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, words: list[str], terminal: bool, asked: bool
+) -> None:
+    taken: list[list[str]] = []
+    monkeypatch.setattr("os.execvp", lambda file, argv: taken.append(argv))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: terminal, raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal)
+    cli("ssh", "spark-2", "--", *words)
+    assert ("-t" in taken[0]) is asked
 
 
 def test_configuration_errors_come_all_at_once(cli: Cli) -> None:
@@ -348,5 +365,6 @@ def test_set_overrides_and_is_checked(cli: Cli) -> None:
     assert cli("up", "--set", "VLLM_PORT=9000") == 0
     assert "http://192.0.2.1:9000/v1" in cli.out
     assert cli("plan", "--set", "hf_secret") == 3
-    assert "NAME=VALUE" in cli.err
+    assert "Invalid value for --set: needs NAME=VALUE, such as VLLM_PORT=8001" in cli.err
+    assert "next: try: sparkctl plan --help" in cli.err
     assert "hf_secret" not in cli.err
