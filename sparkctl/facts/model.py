@@ -12,7 +12,7 @@ from sparkctl.topology import Cluster, Node
 
 @dataclass(frozen=True)
 class ModelFact:
-    """A model that was downloaded whole: its commit, its files with their sizes in bytes, and what is there of them."""
+    """A model that was downloaded whole: its commit, its files with sizes in bytes, and what is there of them."""
 
     commit: str
     wished: Mapping[str, int]
@@ -51,7 +51,7 @@ def marker_file(cluster: Cluster, node: Node, model: str, revision: str) -> str:
 
 
 def marker_files(cluster: Cluster, node: Node, model: str) -> str:
-    """A glob for the markers of all revisions; `.begun` after a marker's name says that our download made the folder."""
+    """A glob for the markers of all revisions; `.begun` after the name of one says that we made the folder."""
     return f"{glob.escape(f'{cluster.state_dir(node)}/{folder_name(model)}@')}*.json"
 
 
