@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from itertools import zip_longest
 
 from sparkctl.core.action import Action
 from sparkctl.core.service import LABEL_DETAIL, LABEL_ON, LABEL_SECRETS, LABEL_SPEC, Service, spec_hash
@@ -11,6 +10,7 @@ from sparkctl.facts.docker import CONTAINERS, ContainerFact, ImageFact, image_pr
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.facts.secret import secret_probe
 from sparkctl.runtimes.containers import Create, Remove, container_name, is_ours, short_json
+from sparkctl.runtimes.differences import differences
 from sparkctl.topology import Cluster
 
 
@@ -55,12 +55,12 @@ class ContainerStep:
         present = [self._find(service, facts) for service in self.services]
         if not any(present):
             return self._unmade(facts, image)
-        differences = [d for service in self.services for d in self._differences(service, facts, image)]
-        if not differences:
+        found = [d for service in self.services for d in self._differences(service, facts, image)]
+        if not found:
             return Ok()
         affected = (*self.services, *self.above)
         actions = (*self._removals(affected, facts), *self._creations(facts, image))
-        return Drifted(tuple(differences), actions, disrupts=any(self._running(s, facts) for s in affected))
+        return Drifted(tuple(found), actions, disrupts=any(self._running(s, facts) for s in affected))
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return self._removals(self.services, facts)
@@ -150,17 +150,5 @@ def _changed(name: str, found: ContainerFact, service: Service, image: ImageFact
     after = json.loads(short_json(service))
     for key in sorted(after):
         if before and before.get(key) != after[key]:
-            lines.append(f"{name}: {key} {_show(before.get(key), after[key])}")
+            lines.append(f"{name}: {key} {differences(before.get(key), after[key])}")
     return lines
-
-
-def _show(before: object, after: object) -> str:
-    """Only the words that differ, where both are lists."""
-    if not (isinstance(before, list) and isinstance(after, list)):
-        return f"{before} -> {after}"
-    pairs = [(a, b) for a, b in zip_longest(before, after, fillvalue="nothing") if a != b]
-    return ", ".join(f"{_word(a)} -> {_word(b)}" for a, b in pairs[:4])
-
-
-def _word(value: object) -> str:
-    return "=".join(map(str, value)) if isinstance(value, list) else str(value)
