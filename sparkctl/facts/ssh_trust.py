@@ -17,7 +17,6 @@ class KeyFact:
 
     present: bool
     public: str
-    published: str
     mode: str
 
 
@@ -46,7 +45,6 @@ def key_probe(path: str) -> Probe[KeyFact]:
 [ -e {quoted} ] || exit 3
 echo "mode=$(stat -c %a {quoted})"
 echo "public=$(ssh-keygen -y -P '' -f {quoted})"
-echo "published=$(cat {quoted}.pub)"
 """
     return Probe("ssh-key", script, _key)
 
@@ -82,8 +80,7 @@ def public_key(line: str) -> str:
 
 def _key(answer: Answer) -> KeyFact:
     found = {key: lines[-1] for key, lines in values(answer.stdout).items()}
-    public, published = public_key(found.get("public", "")), public_key(found.get("published", ""))
-    return KeyFact("mode" in found, public, published, found.get("mode", ""))
+    return KeyFact("mode" in found, public_key(found.get("public", "")), found.get("mode", ""))
 
 
 def _access(answer: Answer, mark: str) -> AccessFact:

@@ -115,7 +115,7 @@ def _hosts(config: "Config") -> Iterable[Step]:
         *host_ports.steps(cluster, _ports(config)),
         *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit, prefix=_prefix(config)),
         *ssh_trust.steps(cluster),
-        *cache.steps(cluster, _caches(config)),
+        *cache.steps(cluster, _caches(config), folder_name(profile.model.id)),
     )
 
 

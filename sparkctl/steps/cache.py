@@ -1,5 +1,6 @@
 """The folder of the model cache on a node: made before a container's mount would make it, owned by root."""
 
+import shlex
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action
@@ -14,18 +15,23 @@ from sparkctl.topology import Cluster
 
 @dataclass(frozen=True)
 class CacheFact:
-    """Whether the folder is there and the login may write in it, and which folders sparkctl made on the way."""
+    """Whether the folder is there, the first of `CacheStep.places` that the login may not write in (empty where it may
+    in all that are there), and which folders sparkctl made on the way."""
 
     present: bool
-    writable: bool
+    closed: str
     made: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class CacheStep(OnNode):
-    """The cache folder, writable for the node's login. `folder` is absolute."""
+    """The cache folder, writable for the node's login, and in it what `model`, the name of a model's folder, has.
+
+    `folder` is absolute.
+    """
 
     folder: str
+    model: str = ""
     name: str = "cache"
     layer: Layer = Layer.MODEL
 
@@ -41,10 +47,10 @@ class CacheStep(OnNode):
         fact = facts.get(self.node, self._probe)
         if not fact.present:
             return Absent((self._make,))
-        if not fact.writable:
+        if fact.closed:
             return Blocked(
-                f"{self.on.user} may not write in {self.folder} on {self.node}",
-                f"on {self.node}: sudo chown -R {self.on.user} {self.folder}",
+                f"{self.on.user} may not write in {fact.closed} on {self.node}",
+                f"on {self.node}: sudo chown -R {self.on.user} {shlex.quote(fact.closed)}",
             )
         return Ok()
 
@@ -52,9 +58,16 @@ class CacheStep(OnNode):
         made = facts.get(self.node, self._probe).made
         if not made:
             return ()
-        folders = " ".join(f"'{folder}'" for folder in reversed(made))
-        text = f"rmdir --ignore-fail-on-non-empty {folders} 2>/dev/null; rm -f '{self._record}'\n{self._tidy}"
+        folders = shlex.join(reversed(made))
+        text = f"rmdir --ignore-fail-on-non-empty {folders} 2>/dev/null; rm -f {self._record}\n{self._tidy}"
         return (Script("remove the cache folders that sparkctl made, where they are empty", text),)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where downloads and copies write, outermost first; a container that ran as root may have made each of them."""
+        hub = f"{self.folder}/hub"
+        of_model = (f"{hub}/{self.model}{part}" for part in ("", "/blobs", "/refs", "/snapshots"))
+        return (self.folder, hub, *(of_model if self.model else ()))
 
     @property
     def _tidy(self) -> str:
@@ -62,35 +75,41 @@ class CacheStep(OnNode):
 
     @property
     def _record(self) -> str:
-        return state_path(self.cluster, self.on, "folders")
+        """Quoted for the shell."""
+        return shlex.quote(state_path(self.cluster, self.on, "folders"))
 
     @property
     def _make(self) -> Action:
         """Every folder that is made is remembered first, outermost first."""
+        hub = shlex.quote(f"{self.folder}/hub")
         return Script(
             f"make folder {self.folder}",
-            f"set -eu; at='{self.folder}/hub'; new=\n"
+            f"set -eu; at={hub}; new=\n"
             'while [ ! -d "$at" ]; do new="$at\n$new"; at=$(dirname "$at"); done\n'
-            f"printf '%s' \"$new\" >> '{self._record}'; mkdir -p '{self.folder}/hub'",
+            f"printf '%s' \"$new\" >> {self._record}; mkdir -p {hub}",
         )
 
     @property
     def _probe(self) -> Probe[CacheFact]:
         # A stale NFS mount would hang whoever looks at it; what is mounted there is for nfs-mount to judge.
-        mounted = f"at='{self.folder}' awk '$5 == ENVIRON[\"at\"] && / - (fuse\\.)?nfs4? /' /proc/self/mountinfo"
+        folder = shlex.quote(self.folder)
+        mounted = f"at={folder} awk '$5 == ENVIRON[\"at\"] && / - (fuse\\.)?nfs4? /' /proc/self/mountinfo"
         script = (
-            f"cat '{self._record}' 2>/dev/null\n"
-            f'[ -z "$({mounted})" ] || {{ echo present=; echo writable=; exit 0; }}\n'
-            f"[ -d '{self.folder}' ] && echo present=\n[ -w '{self.folder}' ] && echo writable=\nexit 0"
+            f"cat {self._record} 2>/dev/null\n"
+            f'[ -z "$({mounted})" ] || {{ echo present=; exit 0; }}\n'
+            f"[ -d {folder} ] && echo present=\n"
+            f"for at in {shlex.join(self.places)}; do\n"
+            '[ ! -d "$at" ] || [ -w "$at" ] || { echo "closed=$at"; break; }\ndone\nexit 0'
         )
         return Probe(f"cache:{self.folder}", script, _fact)
 
 
-def steps(cluster: Cluster, folders: dict[str, str]) -> tuple[CacheStep, ...]:
-    """One for each node; `folders` by node name."""
-    return tuple(CacheStep(cluster, node, folders[node.name]) for node in cluster.nodes)
+def steps(cluster: Cluster, folders: dict[str, str], model: str = "") -> tuple[CacheStep, ...]:
+    """One for each node; `folders` by node name, `model` the name of a model's folder in all of them."""
+    return tuple(CacheStep(cluster, node, folders[node.name], model) for node in cluster.nodes)
 
 
 def _fact(answer: Answer) -> CacheFact:
     lines = answer.stdout.split("\n")
-    return CacheFact("present=" in lines, "writable=" in lines, tuple(line for line in lines if line.startswith("/")))
+    closed = next((line.removeprefix("closed=") for line in lines if line.startswith("closed=")), "")
+    return CacheFact("present=" in lines, closed, tuple(line for line in lines if line.startswith("/")))

@@ -5,6 +5,7 @@ import platform
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sparkctl.facts.nfs import export_probe, mount_probe, token_probe
 from sparkctl.facts.packages import packages_probe
 from sparkctl.facts.ports import LISTENERS
 from sparkctl.facts.probe import Facts, Probe, frame, unframe
+from sparkctl.steps.cache import CacheStep
 from sparkctl.steps.nfs_actions import edit_fstab
 from sparkctl.topology import Cluster, Node, Role
 
@@ -86,6 +88,21 @@ def test_a_mount_is_seen_through_a_blank_and_a_link(tmp_path: Path) -> None:
     fact = ask(probe, prefix=("unshare", "--mount", "bash", "-c", mount, "-")).get("here", probe)
     assert (fact.source, fact.kind, fact.answers) == ("some thing", "tmpfs", True)
     assert not fact.is_nfs
+
+
+@ROOT
+def test_a_folder_inside_the_cache_that_root_owns_is_named() -> None:
+    with tempfile.TemporaryDirectory() as root:
+        cache, model = Path(root) / "my cache", "models--org--tiny"
+        (cache / "hub" / model / "blobs").mkdir(parents=True)
+        step = CacheStep(CLUSTER, CLUSTER.head, str(cache), model)
+        (probe,) = (want.probe for want in step.wants)
+        for path in (Path(root), cache, cache / "hub", cache / "hub" / model):
+            os.chown(path, 65534, 65534)
+        as_nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--")
+        assert ask(probe, prefix=as_nobody).get("here", probe).closed == f"{cache}/hub/{model}/blobs"
+        os.chown(cache / "hub" / model / "blobs", 65534, 65534)
+        assert ask(probe, prefix=as_nobody).get("here", probe).closed == ""
 
 
 def test_token(tmp_path: Path) -> None:
