@@ -24,7 +24,10 @@ if [ -w /var/run/docker.sock ]; then echo open=yes; info=$(engine /info || ask e
 echo "info=$info"
 folder='"DockerRootDir":"([^"]+)'
 [[ $info =~ $folder ]] && root=${BASH_REMATCH[1]}
-[ -z "$root" ] || echo "free=$(timeout 2 df -B1 --output=avail "$root" | tail -n 1)"
+[ -z "$root" ] || {
+  echo "free=$(timeout 2 df -B1 --output=avail "$root" | tail -n 1)"
+  echo "device=$(timeout 2 stat -c %d "$root")"
+}
 """
 
 
@@ -34,7 +37,8 @@ class DockerdFact:
 
     `version` is empty while it does not answer. `in_group` says that our user may speak to it by the membership on
     record, `in_session` by the one that this connection was opened with; both hold where the socket is open to us
-    anyway. `free` is room in bytes under the engine's folder, None where unknown.
+    anyway. `free` is room in bytes under the engine's folder, `device` the number of its filesystem; None where
+    unknown.
     """
 
     client: bool
@@ -46,6 +50,7 @@ class DockerdFact:
     in_group: bool
     in_session: bool
     free: int | None
+    device: int | None
 
 
 DOCKERD: Probe[DockerdFact] = Probe("dockerd", _SCRIPT, lambda answer: _dockerd(answer))
@@ -67,6 +72,7 @@ def _dockerd(answer: Answer) -> DockerdFact:
         in_group=free_entry or "docker" in found.get("member", "").split(),
         in_session=free_entry or "docker" in found.get("session", "").split(),
         free=number(found.get("free")),
+        device=number(found.get("device")),
     )
 
 

@@ -11,6 +11,8 @@ timeout 2 sh -c '
   at=$1
   while [ ! -e "$at" ] && [ "$at" != "${at%/*}" ]; do at=${at%/*}; done
   echo "free=$(df -B1 --output=avail "${at:-/}" | tail -n 1)"
+  echo "device=$(stat -c %d "${at:-/}")"
+  [ ! -d "$2/snapshots" ] || ls "$2"/blobs | grep -q "[.]incomplete$" || echo whole=yes
   [ ! -d "$2" ] || echo "held=$(du -sB1 "$2" | cut -f1)"
 ' _ """
 _SCRIPT = """\
@@ -40,10 +42,16 @@ class HostFact:
 
 @dataclass(frozen=True)
 class DiskFact:
-    """Room on the filesystem of a folder, in bytes, and what one folder in it holds already; None is unknown."""
+    """Room on the filesystem of a folder, in bytes, and what the folder of a model in it holds already.
+
+    `device` is the filesystem's number; None is unknown. `whole` says that no download into the model's folder has
+    been cut short.
+    """
 
     free: int | None
     held: int | None
+    device: int | None
+    whole: bool
 
 
 HOST: Probe[HostFact] = Probe("host", _SCRIPT, lambda answer: _host(answer))
@@ -51,7 +59,7 @@ HOST: Probe[HostFact] = Probe("host", _SCRIPT, lambda answer: _host(answer))
 
 
 def disk_probe(folder: str, holding: str = "") -> Probe[DiskFact]:
-    """Room where `folder` is or will be; `holding` is a folder whose content counts as room already taken by us.
+    """Room where `folder` is or will be; `holding` is a model's folder, whose content counts as room taken by us.
 
     A filesystem that does not answer within two seconds is unknown.
     """
@@ -73,7 +81,8 @@ def _host(answer: Answer) -> HostFact:
 
 def _disk(answer: Answer) -> DiskFact:
     found = pairs(answer.stdout)
-    return DiskFact(number(found.get("free")), number(found.get("held")))
+    free, held, device = (number(found.get(name)) for name in ("free", "held", "device"))
+    return DiskFact(free, held, device, "whole" in found)
 
 
 def _kibibytes(text: str | None) -> int | None:

@@ -132,6 +132,7 @@ def _host_wish(config: "Config", cache: str) -> HostWish:
         disk_gib=wish.min_disk_gib,
         disk_path=cache,
         model_path=f"{cache}/hub/{folder_name(config.profile.model.id)}",
+        image=config.profile.image.ref,
         memory_gib=wish.reserve_gib + weights / len(config.cluster.nodes),
         memory_share=config.profile.engine.gpu_memory_utilization if wish.gpu else 0.0,
         skew_s=wish.max_clock_skew_s,

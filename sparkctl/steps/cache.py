@@ -64,7 +64,7 @@ class CacheStep(OnNode):
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where downloads and copies write, outermost first; a container that ran as root may have made each of them."""
+        """Where downloads and copies write, outermost first; a container that ran as root may have made any."""
         hub = f"{self.folder}/hub"
         of_model = (f"{hub}/{self.model}{part}" for part in ("", "/blobs", "/refs", "/snapshots"))
         return (self.folder, hub, *(of_model if self.model else ()))

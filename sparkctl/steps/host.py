@@ -7,7 +7,7 @@ from sparkctl.amounts import size
 from sparkctl.core.action import Action
 from sparkctl.core.service import LABEL_CLUSTER
 from sparkctl.core.step import Blocked, Finding, Layer, Ok
-from sparkctl.facts.docker import CONTAINERS, ContainerFact
+from sparkctl.facts.docker import CONTAINERS, ContainerFact, ImageFact, image_probe
 from sparkctl.facts.dockerd import DOCKERD, DockerdFact
 from sparkctl.facts.gpu import GPU, GpuFact, GpuProcess
 from sparkctl.facts.host import HOST, DiskFact, HostFact, disk_probe
@@ -23,10 +23,10 @@ class HostWish:
     """What a node must be. An empty text, 0 or 0.0 means: any.
 
     `architecture` as `uname -m` prints it, `gpu` a part of the GPU's name, `disk_gib` the room that the model cache
-    `disk_path` and Docker's folder must each have before the first deployment, `model_path` a folder whose content
-    counts as such room, `memory_gib` what must be available before our engine runs (weights and reserve),
-    `memory_share` the part of all memory that vLLM demands free when it starts (facts.md, E), and `skew_s` how far
-    clocks may differ in seconds.
+    `disk_path` and Docker's folder must each have before the first deployment, `model_path` a model's folder and
+    `image` an image that count as such room where they are, `memory_gib` what must be available before our engine
+    runs (weights and reserve), `memory_share` the part of all memory that vLLM demands free when it starts (facts.md,
+    E), and `skew_s` how far clocks may differ in seconds.
     """
 
     architecture: str = ""
@@ -34,6 +34,7 @@ class HostWish:
     disk_gib: float = 0.0
     disk_path: str = "/"
     model_path: str = ""
+    image: str = ""
     memory_gib: float = 0.0
     memory_share: float = 0.0
     skew_s: float = 0.0
@@ -58,8 +59,8 @@ class HostStep(OnNode):
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        disk = disk_probe(self.wish.disk_path, self.wish.model_path)
-        own = tuple(Want(self.node, probe) for probe in (HOST, GPU, DOCKERD, CONTAINERS, disk))
+        disk, image = disk_probe(self.wish.disk_path, self.wish.model_path), image_probe(self.wish.image)
+        own = tuple(Want(self.node, probe) for probe in (HOST, GPU, DOCKERD, CONTAINERS, disk, image))
         head = self.cluster.head.name
         return own if self.node == head else (*own, Want(head, HOST), Want(head, GPU))
 
@@ -84,7 +85,9 @@ class HostStep(OnNode):
             yield from _holders(gpu, containers, ours)
         if not ours:
             disk = facts.get(self.node, disk_probe(self.wish.disk_path, self.wish.model_path))
-            yield from _room(host, disk, dockerd, self.wish)
+            image = facts.get(self.node, image_probe(self.wish.image))
+            yield from _memory(host, self.wish)
+            yield from _room(disk, dockerd, image, self.wish)
         if self.node != self.cluster.head.name:
             head = self.cluster.head.name
             yield from _skew(host, facts.get(head, HOST), head, self.wish.skew_s)
@@ -159,8 +162,8 @@ def _stop(process: GpuProcess, names: Mapping[str, str]) -> str:
     return "sudo systemctl stop ollama" if "ollama" in process.name else f"sudo kill {process.pid}"
 
 
-def _room(host: HostFact, disk: DiskFact, dockerd: DockerdFact, wish: HostWish) -> Iterator[Trouble]:
-    """Room for what is not there yet: not asked of a node on which our containers run."""
+def _memory(host: HostFact, wish: HostWish) -> Iterator[Trouble]:
+    """Memory for an engine that does not run yet: not asked of a node on which our containers run."""
     share = wish.memory_share * (host.memory_total or 0)
     needed = max(wish.memory_gib * GIB, share)
     if host.memory_available is not None and host.memory_available < needed:
@@ -169,11 +172,21 @@ def _room(host: HostFact, disk: DiskFact, dockerd: DockerdFact, wish: HostWish) 
             f"{size(host.memory_available)} of memory are available, {size(needed)} are needed",
             f"stop what holds memory (ps aux --sort=-rss | head), or {less}",
         )
-    cache = None if disk.free is None else disk.free + (disk.held or 0)
-    for path, free in ((wish.disk_path, cache), (dockerd.root, dockerd.free)):
-        if free is not None and free < wish.disk_gib * GIB:
+
+
+def _room(disk: DiskFact, dockerd: DockerdFact, image: ImageFact | None, wish: HostWish) -> Iterator[Trouble]:
+    """Disk for what is not there yet; what is there counts as room on its own disk, and nothing else is to come."""
+    if image and disk.whole:
+        return
+    image_bytes, model_bytes = image.size if image else 0, disk.held or 0
+    together = disk.device is not None and disk.device == dockerd.device
+    in_cache = model_bytes + image_bytes * together
+    in_engine = image_bytes + model_bytes * together
+    for path, free, taken in ((wish.disk_path, disk.free, in_cache), (dockerd.root, dockerd.free, in_engine)):
+        if free is not None and free + taken < wish.disk_gib * GIB:
+            beside = f" beside {size(taken)} of image and model" if taken else ""
             yield Trouble(
-                f"the disk of {path} has {size(free)} free, {wish.disk_gib:g} GiB are needed",
+                f"the disk of {path} has {size(free)} free{beside}, {wish.disk_gib:g} GiB are needed",
                 f"make room (docker system df; sudo du -xh -d2 {path}), or lower host.min_disk_gib in the profile",
             )
 

@@ -59,6 +59,18 @@ def test_listener_of_our_own_is_found_with_its_process() -> None:
     assert [(one.address, one.pid) for one in listeners or () if one.port == port] == [("127.0.0.1", os.getpid())]
 
 
+def test_a_model_is_whole_while_nothing_of_it_was_cut_short(tmp_path: Path) -> None:
+    blobs = tmp_path / "model" / "blobs"
+    blobs.mkdir(parents=True)
+    probe = disk_probe(str(tmp_path), f"{tmp_path}/model")
+    assert not ask(probe).get("here", probe).whole
+    (tmp_path / "model" / "snapshots").mkdir()
+    assert ask(probe).get("here", probe).whole
+    (blobs / "e0f1.incomplete").touch()
+    found = ask(probe).get("here", probe)
+    assert (found.whole, found.device) == (False, tmp_path.stat().st_dev)
+
+
 def test_loopback_as_a_fabric() -> None:
     probe = fabric_probe("lo", ["127.0.0.1", "203.0.113.7"], None)
     fact = ask(probe).get("here", probe)
