@@ -1,12 +1,28 @@
 """The general actions that steps are made of: plain data, shown by a plan and performed by an executor."""
 
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sparkctl.core.action import Context
+from sparkctl.errors import Interrupted
 
 APT_SECONDS = 1800.0
 """How long an installation may take; our choice: a slow mirror and a held lock together."""
+
+# With a terminal of its own dpkg would live in a session of its own, outlive a cut connection and keep the lock.
+# `apt-get check` waits for the lock, and fails where dpkg was interrupted. dpkg's own remedy finishes what is
+# unpacked; what is not must be unpacked anew, which apt does on demand only.
+_PRELUDE = """\
+set -euo pipefail
+export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+apt() {
+  apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold "$@"
+}
+apt check >/dev/null 2>&1 || dpkg --force-confold --configure -a
+torn=$(dpkg-query -W -f '${db:Status-Eflag} ${Package}\\n' | awk '$1 == "reinstreq" { print $2 }')
+[ -z "$torn" ] || apt install --reinstall $torn
+"""
 
 
 @dataclass(frozen=True)
@@ -111,7 +127,8 @@ class InstallPackages:
     """Install Debian packages. Every package that this brings in goes on `record` before it is installed.
 
     Waits for another holder of apt's lock, asks nothing, restarts no services (a node's engine may be at work), and
-    refreshes the lists only when they do not know a package or its file is gone from the mirror.
+    refreshes the lists only when they do not know a package or its file is gone from the mirror. Finishes what a run
+    before it left half installed, and is itself not stopped half way.
     """
 
     packages: tuple[str, ...]
@@ -131,9 +148,7 @@ class InstallPackages:
     def text(self) -> str:
         """The script; a line of `apt-get -s` is `Inst name (version …)`, with `[old version]` for an upgrade."""
         return f"""\
-set -euo pipefail
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
-apt() {{ apt-get -q -y -o DPkg::Lock::Timeout=600 -o Dpkg::Options::=--force-confold "$@"; }}
+{_PRELUDE}\
 wanted=({shlex.join(self.packages)})
 install() {{ apt install --no-install-recommends "$@" "${{wanted[@]}}"; }}
 plan=$(install -s 2>/dev/null) || {{ apt update; plan=$(install -s); }}
@@ -143,7 +158,7 @@ install || {{ apt update; install; }}
 
     def perform(self, context: Context) -> None:
         """Raises CommandFailed, ConnectionLost."""
-        context.session.script(self.text, sudo=True, timeout=APT_SECONDS, on_line=context.say)
+        _apt(context, self.text)
 
 
 @dataclass(frozen=True)
@@ -162,10 +177,9 @@ class RemovePackages:
     def detail(self) -> str:
         """The script itself."""
         return f"""\
-set -euo pipefail
-export DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+{_PRELUDE}\
 ours=({shlex.join(self.packages)})
-purge() {{ apt-get -q -y -o DPkg::Lock::Timeout=600 "$@" purge "${{ours[@]}}"; }}
+purge() {{ apt "$@" purge "${{ours[@]}}"; }}
 others=$(purge -s | awk '$1 == "Remv" || $1 == "Purg" {{ print $2 }}' | sort -u |
   grep -vxF -f <(printf '%s\\n' "${{ours[@]}}") || true)
 if [ -n "$others" ]; then echo "kept, as other packages need them:" $others; else purge; fi
@@ -174,4 +188,14 @@ rm -f {shlex.quote(self.record)}
 
     def perform(self, context: Context) -> None:
         """Raises CommandFailed, ConnectionLost."""
-        context.session.script(self.detail, sudo=True, timeout=APT_SECONDS, on_line=context.say)
+        _apt(context, self.detail)
+
+
+def _apt(context: Context, text: str) -> None:
+    """Run it to its end, also when the run is asked to stop: a minute more is better than a half-done dpkg."""
+
+    def on_line(line: str) -> None:
+        with suppress(Interrupted):
+            context.say(line)
+
+    context.session.script(text, sudo=True, timeout=APT_SECONDS, on_line=on_line)

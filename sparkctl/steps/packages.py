@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sparkctl.core.action import Action
 from sparkctl.core.actions import InstallPackages, RemovePackages
-from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, step_id
+from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.packages import PackagesFact, packages_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.facts.state import PACKAGES, state_path
@@ -45,12 +45,15 @@ class PackagesStep(OnNode):
     def check(self, facts: Facts) -> Finding:
         fact = self._fact(facts)
         missing = [command for command in self.commands if command not in fact.commands]
+        if not missing and fact.half:
+            cut = f"the installation of {', '.join(fact.half)} was cut short"
+            return Drifted((cut,), (InstallPackages(fact.half, self._record),))
         if not missing:
             return Ok(", ".join(self.commands))
         packages = tuple(dict.fromkeys(PACKAGE_OF[command] for command in missing))
         if not (self.allowed and fact.apt):
             return self._refused(", ".join(missing), " ".join(packages), fact.apt)
-        return Absent((InstallPackages(packages, self._record),))
+        return Absent((InstallPackages(tuple(dict.fromkeys((*packages, *fact.half))), self._record),))
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         recorded = self._fact(facts).recorded

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sparkctl.core import executor, lanes
 from sparkctl.core.action import Context, Progress
+from sparkctl.core.actions import InstallPackages, RemovePackages
 from sparkctl.core.events import RunEnded, RunStarted, StepEnded, StepMoved, StepStarted
 from sparkctl.core.step import Layer
 from sparkctl.errors import CommandFailed, ConnectionLost, Interrupted, LockedError, StepFailed, UnreachableError
@@ -251,6 +252,21 @@ def test_stop_breaks_off_a_step_that_waits_or_reports(world: World, way: object)
     outcome = world.up(FakeStep(world, "one", work=waits))
     assert outcomes(world) == {"one@a": "stopped"} and outcome.interrupted and outcome.failed is None
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("apt", [InstallPackages(("rsync",), "/record"), RemovePackages(("rsync",), "/record")])
+def test_stop_lets_apt_come_to_its_end(world: World, apt: InstallPackages | RemovePackages) -> None:
+    """A half-done dpkg is worse than a minute of waiting."""
+    world.hosts["a"].reply_script("apt-get", "Unpacking rsync\nSetting up rsync\n")
+
+    def asked_to_stop(context: Context) -> None:
+        context.say("before")
+        world.stop.set()
+        apt.perform(context)
+
+    outcome = world.up(FakeStep(world, "one", work=asked_to_stop), FakeStep(world, "two", needs=("one@a",)))
+    assert outcomes(world) == {"one@a": "changed"}
+    assert outcome.interrupted and outcome.skipped == ("two@a",)
 
 
 def test_stop_while_waiting_for_a_connection(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
