@@ -17,11 +17,11 @@ from sparkctl.topology import Cluster
 EXPORTS = "/etc/exports.d"
 """Debian's packages neither bring this folder nor miss it: exports(5) reads it where it is there."""
 
-EXPORT_OPTIONS = ("rw", "sync", "no_subtree_check", "no_root_squash")
-"""Containers write as root, so root must stay root (facts.md, D)."""
+EXPORT_OPTIONS = ("ro", "sync", "no_subtree_check", "no_root_squash")
+"""Workers only read. Containers read as root, which must stay root: files may be open to their owner alone."""
 
-NEEDED = frozenset({"rw", "no_root_squash"})
-"""Without these an export that somebody else made is of no use to us."""
+NEEDED = frozenset({"no_root_squash"})
+"""Without this an export that somebody else made is of no use to us."""
 
 
 @dataclass(frozen=True)

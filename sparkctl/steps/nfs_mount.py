@@ -12,10 +12,10 @@ from sparkctl.steps.place import OnWorker
 from sparkctl.topology import Cluster
 
 OPTIONS = (
-    "vers=4.2,hard,noatime,nconnect=8,rsize=1048576,wsize=1048576,lookupcache=positive,"
+    "ro,vers=4.2,hard,noatime,nconnect=8,rsize=1048576,wsize=1048576,lookupcache=positive,"
     "_netdev,nofail,x-systemd.automount"
 )
-"""As facts.md, D recommends (eight connections, large blocks, mounted on first use, no hang at boot), and one more:
+"""Read only, else as facts.md, D recommends (eight connections, large blocks, mounted on first use, no hang at boot), and one more:
 without lookupcache=positive a worker that looked for a file too early denies for up to a minute that it exists."""
 
 

@@ -101,7 +101,7 @@ def test_the_head_exports_to_the_worker_on_the_fabric_alone(head: VirtualMachine
     (line,) = head.root("exportfs -s").splitlines()
     path, client, options = re.fullmatch(r"(\S+)\s+([\d.]+)\((.*)\)", line).groups()
     assert (path, client) == (CACHE, worker.fabric_ip)
-    assert {"rw", "sync", "no_root_squash"} <= set(options.split(","))
+    assert {"ro", "sync", "no_root_squash"} <= set(options.split(","))
     assert not head.root("cat /etc/exports | grep -v ^# || true")
 
 
@@ -113,9 +113,13 @@ def test_the_worker_mounts_over_the_fabric_now_and_at_every_boot(head: VirtualMa
     (line,) = worker.ssh("grep nfs4 /etc/fstab").splitlines()
     assert line.startswith(f"{head.fabric_ip}:{CACHE} {CACHE} nfs4 ")
     assert {"nofail", "x-systemd.automount", f"x-sparkctl={worker.lab.name}"} <= options_of(line)
-    worker.root(f"echo by root >{CACHE}/mark")
-    assert head.ssh(f"cat {CACHE}/mark; stat -c %u {CACHE}/mark") == "by root\n0\n"
-    worker.root(f"rm {CACHE}/mark")
+    head.ssh(f"umask 077; echo for its owner >{CACHE}/mark")
+    assert worker.root(f"cat {CACHE}/mark") == "for its owner\n"
+    assert "Read-only file system" in worker.root(f"rm -f {CACHE}/mark 2>&1 || true")
+    again = f"mount -t nfs4 -o rw,vers=4.2 {head.fabric_ip}:{CACHE} /mnt && rm -f /mnt/mark"
+    refused = worker.root(f"unshare -m sh -c '{again}' 2>&1 || true")
+    assert "Read-only file system" in refused, "the export itself is open to writing"
+    head.ssh(f"rm {CACHE}/mark")
 
 
 def test_the_model_is_on_the_head_and_read_on_the_worker(head: VirtualMachine, worker: VirtualMachine) -> None:
