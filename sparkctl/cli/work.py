@@ -29,13 +29,13 @@ def perform(screen: Screen, cluster: str, work: Work) -> tuple[Outcome, Sequence
 
 @contextmanager
 def stoppable(stop: threading.Event, say: Callable[[str], None]) -> Iterator[None]:
-    """The first Ctrl-C, or SIGTERM, asks the run to stop after its running steps; the second leaves at once."""
+    """The first Ctrl-C, or SIGTERM, asks the running steps to stop and begins no other; the second leaves at once."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        say("stopping after the running steps; Ctrl-C again to leave at once")
+        say("stopping the running steps; Ctrl-C again leaves at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

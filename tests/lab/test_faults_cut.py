@@ -48,9 +48,7 @@ def test_interrupt_stops_cleanly(deploy: Deployment) -> None:
         carrying(lab, run)
         run.interrupt()
         result = run.result(150)
-        assert_clear(
-            result, 130, "stopping after the running steps", "image@spark-2 stopped", "interrupted", "sparkctl up"
-        )
+        assert_clear(result, 130, "stopping the running steps", "image@spark-2 stopped", "interrupted", "sparkctl up")
 
 
 def test_second_interrupt_leaves_at_once(deploy: Deployment) -> None:

@@ -44,9 +44,7 @@ class AptRoot:
         """Make a package with these maintainer scripts, and put it into the repository."""
         source = self.folder / "source" / name
         (source / "DEBIAN").mkdir(parents=True)
-        fields = (
-            f"Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: T <t@example.com>\nDescription: test\n"
-        )
+        fields = f"Package: {name}\nVersion: 1.0\nArchitecture: all\nMaintainer: T <t@a.example>\nDescription: -\n"
         (source / "DEBIAN/control").write_text(fields)
         for script, text in scripts.items():
             (source / "DEBIAN" / script).write_text(f"#!/bin/sh\n{text}\n")

@@ -142,7 +142,7 @@ def test_the_first_ctrl_c_stops_cleanly(terminals: list[Terminal], tmp_path: Pat
     os.kill(terminal.process.pid, signal.SIGINT)
     assert terminal.end() == 130
     shown = plain(terminal.text)
-    assert "stopping after the running steps; Ctrl-C again to leave at once" in shown
+    assert "stopping the running steps; Ctrl-C again leaves at once" in shown
     assert "vllm@spark-1  stopped" in shown
     assert "error: interrupted" in shown
     assert "Traceback" not in shown
