@@ -1,6 +1,7 @@
 """Progress on a terminal: a row for each node that is redrawn, and finished steps as lines that scroll up."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,12 @@ from sparkctl.core.events import Event, RunEnded, StepEnded
 from sparkctl.report.look import clean
 from sparkctl.report.page import Line, Page
 from sparkctl.report.plain import run_sentence
+from sparkctl.report.row import Fitted
+from sparkctl.report.terminal import silent_keys
 from sparkctl.report.track import Running, Track
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Group, JustifyMethod
     from rich.table import Table
 
 FRAMES = 8
@@ -21,8 +24,8 @@ FRAMES = 8
 FEW = 8
 """Up to so many nodes, each keeps its row while it waits: rows that come and go are hard to read."""
 
-BAR = 16
-"""Columns of a progress bar."""
+JUSTIFY: "tuple[JustifyMethod, ...]" = ("left", "left", "left", "right")
+"""Spinner, node, step and elapsed time, which are never cut; the rest gives way."""
 
 OUTCOMES = {"changed": "green", "unchanged": "dim", "failed": "bold red", "stopped": "yellow"}
 
@@ -35,6 +38,7 @@ class LiveProgress:
         from rich.spinner import Spinner
 
         self.page, self.track = page, Track(clock)
+        self._keys = ExitStack()
         self._spinner = Spinner(page.look.glyphs.spinner)
         self._live = Live(
             console=page.console,
@@ -46,11 +50,13 @@ class LiveProgress:
         )
 
     def __enter__(self) -> "LiveProgress":
+        self._keys.enter_context(silent_keys(self.page.stream))
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
+        self._keys.close()
 
     def emit(self, event: Event) -> None:
         """Take one event; safe from any thread."""
@@ -74,14 +80,13 @@ class LiveProgress:
         return Line(": ".join(filter(None, (said, event.message))), style, 0, heads)
 
     def _draw(self) -> "Group":
-        """The sum stands last and is not padded: a ^C that the terminal echoes there would wrap and shift all rows."""
         from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
         table = Table.grid(padding=(0, 1), expand=True)
-        for _ in ("spinner", "node", "step"):
-            table.add_column(no_wrap=True)
+        for justify in JUSTIFY:
+            table.add_column(no_wrap=True, justify=justify)
         table.add_column(no_wrap=True, ratio=1, overflow="crop")
         with self.track.lock:
             now = self.track.clock()
@@ -92,22 +97,13 @@ class LiveProgress:
 
     def _add_rows(self, table: "Table", node: str, now: float) -> None:
         """A row for each running step; a node without one has a row too, while nodes are few."""
-        steps = list(self._of(node))
+        steps, glyphs = list(self._of(node)), self.page.look.glyphs
         for number, step in enumerate(steps):
-            table.add_row(self._spinner, "" if number else clean(node), clean(step.name), self._tail(step, now))
+            place = "" if number else clean(node)
+            told = Fitted(step, now, glyphs)
+            table.add_row(self._spinner, place, clean(step.name), span(now - step.began), told)
         if not steps and len(self.track.nodes) <= FEW:
-            table.add_row(self.page.look.glyphs.dot, clean(node), "", "")
+            table.add_row(glyphs.dot, clean(node))
 
     def _of(self, node: str) -> Iterator[Running]:
         return (step for step in self.track.running.values() if step.node == node)
-
-    def _tail(self, step: Running, now: float) -> str:
-        """Figures come first: a narrow terminal cuts the message, not them."""
-        bar = self._bar(step) if step.total else ""
-        words = (bar, step.figures(now), clean(step.message).replace("\n", " "), span(now - step.began))
-        return "  ".join(filter(None, words))
-
-    def _bar(self, step: Running) -> str:
-        full, empty = ("━", "─") if self.page.look.glyphs.bar != "|" else ("#", "-")
-        filled = min(BAR, BAR * step.done // step.total)
-        return full * filled + empty * (BAR - filled)

@@ -60,13 +60,15 @@ class Page:
 
     def rows(self, line: Line) -> "Iterator[Text]":
         """The rows of the terminal that a line takes."""
+        from rich.cells import cell_len
         from rich.text import Text
 
         prefix = Text(" " * line.indent)
         for head, style in line.heads:
             prefix.append(clean(head), style)
-        wide = prefix.cell_len > line.indent + 4
-        if wide and self.look.width and self.look.width - prefix.cell_len < NARROWEST:
+        left = self.look.width - prefix.cell_len
+        wide = prefix.cell_len > line.indent + 4 and left < max(map(cell_len, clean(line.text).split("\n")))
+        if wide and self.look.width and left < NARROWEST:
             if prefix.plain.strip():
                 yield _stripped(prefix)
             prefix = Text(" " * (line.indent + 4))

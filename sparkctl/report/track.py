@@ -12,6 +12,9 @@ from sparkctl.core.events import Event, RunStarted, StepEnded, StepMoved, StepSt
 RATE_WINDOW = 10.0
 """Seconds of progress that a rate is taken over: long enough to be calm, short enough to follow a stall."""
 
+SETTLED_SECONDS, SETTLED_SHARE = 3.0, 0.01
+"""How long something must have moved, and how much of the whole, before a rate is told: what starts is slower."""
+
 
 @dataclass
 class Running:
@@ -24,6 +27,7 @@ class Running:
     done: int = 0
     total: int = 0
     unit: str = ""
+    start: int = 0
     samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
@@ -31,33 +35,45 @@ class Running:
         """The step without its node."""
         return self.id.rpartition("@")[0]
 
+    @property
+    def complete(self) -> bool:
+        """Whether all of a known total is there."""
+        return 0 < self.total <= self.done
+
     def move(self, event: StepMoved, now: float) -> None:
         """Take over a report of progress."""
-        if (event.total, event.unit) != (self.total, self.unit) or event.done < self.done:
+        if not self.samples or (event.total, event.unit) != (self.total, self.unit) or event.done < self.done:
             self.samples.clear()
+            self.start = event.done
+        elif self.done == self.start:
+            self.samples.clear()  # what stood still before it moved for the first time is no part of its rate
         self.message, self.done, self.total, self.unit = event.message, event.done, event.total, event.unit
         self.samples.append((now, event.done))
-        while now - self.samples[0][0] > RATE_WINDOW and len(self.samples) > 2:
+        while len(self.samples) > 2 and now - self.samples[1][0] >= RATE_WINDOW:
             self.samples.popleft()
 
     def rate(self, now: float) -> float:
         """Units a second over the window; 0 before there is anything to tell."""
-        if not self.samples or now - self.samples[0][0] < 0.5:
+        if not self.samples or self.done - self.start < max(1, SETTLED_SHARE * self.total):
             return 0.0
         began, first = self.samples[0]
-        return (self.done - first) / (now - began)
+        return (self.done - first) / (now - began) if now - began >= SETTLED_SECONDS else 0.0
 
     def figures(self, now: float) -> str:
         """`1.2 GiB of 4.0 GiB, 110.0 MiB/s, 25 s left`, as far as it is known."""
+        return ", ".join(self.parts(now))
+
+    def parts(self, now: float) -> list[str]:
+        """The figures one by one: how much, how fast, how long yet."""
         if not self.unit and not self.total:
-            return ""
+            return []
         parts = [amount(self.done, self.unit) + (f" of {amount(self.total, self.unit)}" if self.total else "")]
-        rate = self.rate(now)
+        rate = 0.0 if self.complete else self.rate(now)
         if self.unit == "B" and rate > 0:
             parts.append(f"{amount(rate, self.unit)}/s")
         if rate > 0 and self.total > self.done:
             parts.append(f"{span((self.total - self.done) / rate)} left")
-        return ", ".join(parts)
+        return parts
 
 
 class Track:

@@ -15,6 +15,9 @@ from sparkctl.steps.ssh_trust import ssh_command
 from sparkctl.topology import Cluster, Node
 from sparkctl.transport.session import Session
 
+UNPACKS = "the engine unpacks it"
+"""What a step says that has its bytes and is not done."""
+
 
 @dataclass(frozen=True)
 class Login:
@@ -60,7 +63,7 @@ class Pull:
                 raise CommandFailed(f"could not {self.summary}", where=self.cluster.head.name, output=line["error"])
             _count(layers, line)
             done, total = (sum(column) for column in zip(*layers.values(), strict=True)) if layers else (0, 0)
-            context.report(Progress(self.summary, done, total, "B"))
+            context.report(Progress(self.summary if done < total or not total else UNPACKS, done, total, "B"))
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,15 @@ class Carry:
         return self._script()
 
     def perform(self, context: Context) -> None:
+        whole = False
+
         def on_line(line: str) -> None:
+            nonlocal whole
+            whole = whole or line.endswith("records out")  # dd has seen the end; its last count follows
             if count := re.match(r"(\d+) bytes", line):
-                context.report(Progress(self.summary, int(count[1]), max(self.size, int(count[1])), "B"))
+                done = int(count[1])
+                message, total = (UNPACKS, done) if whole else (self.summary, max(self.size, done))
+                context.report(Progress(message, done, total, "B"))
 
         head = context.peers[self.cluster.head.name]
         # First: a run that dies while the image comes in must not leave one that nobody owns.

@@ -1,6 +1,7 @@
 """What needs a process of its own: a terminal, signals, pipes that close."""
 
 import contextlib
+import fcntl
 import os
 import pty
 import re
@@ -8,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,7 +33,13 @@ class Terminal:
         self.text = ""
         command = [sys.executable, str(CHILD), str(folder), scenario, *argv]
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave, env=environ(**env), start_new_session=True
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            env=environ(**env),
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that it sends signals for keys
         )
         os.close(slave)
 
@@ -79,12 +87,12 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-?]*[ -/]*[@-~]", "", text).replace("\r", "")
 
 
-def test_a_terminal_sees_rows_with_bytes_rate_and_time(terminals: list[Terminal], tmp_path: Path) -> None:
+def test_a_terminal_sees_rows_with_time_and_bytes(terminals: list[Terminal], tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, "brisk", "up")
     terminals.append(terminal)
     assert terminal.end() == 0
     shown = plain(terminal.text)
-    assert re.search(r"[⠁-⣿] spark-1 vllm ━+─* +[\d.]+ GiB of 8.0 GiB, [\d.]+ [GM]iB/s, .* left", shown)
+    assert re.search(r"[⠁-⣿] spark-1 vllm +[\d.]+ m?s ━+─* +[\d.]+ GiB of 8.0 GiB", shown)
     assert re.search(r"✓ +[\d.]+ m?s  vllm@spark-1\n", shown)
     assert shown.rstrip().endswith("next: sparkctl test")
     assert terminal.text.count("\x1b[?25l") == terminal.text.count("\x1b[?25h"), "the cursor is back"
@@ -146,6 +154,21 @@ def test_the_first_ctrl_c_stops_cleanly(terminals: list[Terminal], tmp_path: Pat
     assert "vllm@spark-1  stopped" in shown
     assert "error: interrupted" in shown
     assert "Traceback" not in shown
+
+
+def test_keys_do_not_move_the_rows_that_are_drawn(terminals: list[Terminal], tmp_path: Path) -> None:
+    terminal = Terminal(tmp_path, "slow", "up")
+    terminals.append(terminal)
+    before = termios.tcgetattr(terminal.master)
+    terminal.wait_for("GiB")
+    os.write(terminal.master, b"typed\r")
+    time.sleep(0.3)
+    os.write(terminal.master, b"\x03")
+    assert terminal.end() == 130
+    assert "vllm@spark-1  stopped" in plain(terminal.text)
+    assert "typed" not in terminal.text
+    assert "^C" not in terminal.text
+    assert termios.tcgetattr(terminal.master) == before, "the terminal is as it was"
 
 
 def test_the_second_ctrl_c_leaves_at_once(terminals: list[Terminal], tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import io
 import threading
+from dataclasses import replace
 
+import pytest
 from cli_fakes import clock
 
 from sparkctl.core.events import Event, RunEnded, RunStarted, StepEnded, StepMoved, StepStarted
@@ -26,9 +28,37 @@ def test_figures_tell_rate_and_time_left() -> None:
     track = Track(now)
     for event in (START, StepStarted("image@spark-1", "spark-1"), moved(0)):
         track.take(event)
-    move(2)
+    move(20)
     track.take(moved(GIB))
-    assert track.running["image@spark-1"].figures(now()) == "1.0 GiB of 4.0 GiB, 512.0 MiB/s, 6.0 s left"
+    move(4)
+    track.take(moved(2 * GIB))
+    step = track.running["image@spark-1"]
+    assert step.figures(now()) == "2.0 GiB of 4.0 GiB, 256.0 MiB/s, 8.0 s left", "20 s without a move do not count"
+    track.take(moved(4 * GIB))
+    assert step.figures(now()) == "4.0 GiB of 4.0 GiB"
+
+
+def test_no_rate_is_told_before_it_means_something() -> None:
+    now, move = clock()
+    track = Track(now)
+    track.take(StepStarted("image@spark-1", "spark-1"))
+    step = track.running["image@spark-1"]
+    told = []
+    for tenths in range(60):
+        track.take(moved(tenths * (4 * GIB // 400)))
+        told.append("left" in step.figures(now()))
+        move(0.1)
+    assert told.index(True) == 31, "3 s after it began to move"
+    assert all(told[31:])
+    slow = StepMoved("image@spark-1", "spark-1", "pull", 0, 400 * GIB, "B")
+    for seconds in range(9):
+        track.take(replace(slow, done=seconds * GIB // 2))
+        move(1)
+    assert step.figures(now()) == "4.0 GiB of 400.0 GiB, 448.0 MiB/s, 15 min 05 s left"
+    track.take(replace(slow, done=1))
+    track.take(replace(slow, done=GIB))
+    move(4)
+    assert step.figures(now()) == "1.0 GiB of 400.0 GiB", "less than 1 % has moved"
 
 
 def test_a_new_total_starts_a_new_rate() -> None:
@@ -79,7 +109,7 @@ def test_plain_is_a_line_an_event() -> None:
         "[00:00] image@spark-1 started\n"
         "[00:01] image@spark-1 pull (0 B of 4.0 GiB)\n"
         "[00:12] image@spark-1 pull (2.0 GiB of 4.0 GiB, 102.4 MiB/s, 20 s left)\n"
-        "[00:13] image@spark-1 unpack layers (3.0 GiB of 4.0 GiB, 1.0 GiB/s, 1.0 s left)\n"
+        "[00:13] image@spark-1 unpack layers (3.0 GiB of 4.0 GiB, 186.2 MiB/s, 5.5 s left)\n"
         "[00:14] image@spark-1 failed after 14 s: the registry is gone\n"
         "[01:04] failed after 1 min 04 s; 1 step not begun\n"
     )
@@ -124,10 +154,43 @@ def test_live_draws_a_row_a_node_within_the_width() -> None:
     rows = capture.get().splitlines()
     assert len(rows) == 3
     assert all(len(row) <= 70 for row in rows)
-    assert "spark-1 image ━━━━────────────  1.0 GiB of 4.0 GiB  a very" in rows[0]
+    assert "spark-1 image 0.0 s ━━━━────────────  1.0 GiB of 4.0 GiB  a very lo…" in rows[0]
     assert "spark-2" in rows[1]
     assert rows[2].startswith("0 of 2 steps")
-    assert len(rows[2]) < 60, "an echoed ^C would wrap"
+
+
+PULL = "pull registry.lab:5000/sparklab/vllm-cpu:0.32"
+HALF, ALL = moved(2 * GIB, PULL), moved(4 * GIB, "the engine unpacks it")
+
+
+@pytest.mark.parametrize(
+    ("columns", "event", "row"),
+    [
+        (110, HALF, "━━━━━━━━────────  2.0 GiB of 4.0 GiB, 204.8 MiB/s, 10 s left  pull registry.lab:50…"),
+        (80, HALF, "━━━━────  2.0 GiB of 4.0 GiB, 204.8 MiB/s, 10 s left"),
+        (70, HALF, "2.0 GiB of 4.0 GiB, 204.8 MiB/s, 10 s left"),
+        (60, HALF, "2.0 GiB of 4.0 GiB, 10 s left"),
+        (45, HALF, "2.0 GiB of 4.0 Gi…"),
+        (110, ALL, "━━━━━━━━━━━━━━━━  4.0 GiB of 4.0 GiB  the engine unpacks it"),
+        (80, ALL, "━━━━━━━━  4.0 GiB of 4.0 GiB  the engine unpacks it"),
+        (60, ALL, "the engine unpacks it"),
+    ],
+)
+def test_a_narrow_terminal_cuts_what_matters_least(columns: int, event: StepMoved, row: str) -> None:
+    now, move = clock()
+    page = Page(io.StringIO(), Look(live=True, width=columns))
+    progress = LiveProgress(page, now)
+    for known in (START, StepStarted("image@spark-1", "spark-1"), moved(0, PULL)):
+        progress.emit(known)
+    move(3690)
+    progress.emit(moved(1, PULL))
+    move(10)
+    progress.emit(event)
+    with page.console.capture() as capture:
+        page.console.print(progress._draw())
+    first = capture.get().splitlines()[0]
+    assert first.rstrip()[2:] == f"spark-1 image 1 h 01 min {row}"
+    assert len(first) <= columns
 
 
 def test_live_scrolls_what_ended_and_leaves_the_terminal_as_it_was() -> None:
