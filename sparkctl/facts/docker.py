@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ _CONTAINER_FORMAT = (
 _IMAGE_FORMAT = (
     '{"id":{{json .Id}},"architecture":{{json .Architecture}},"size":{{json .Size}},"digests":{{json .RepoDigests}}}'
 )
+
+ALLOWED = "ask=env; [ -e /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ] && ask=as_root\n"
+"""Before `$ask docker`: as root where our user may not speak to the engine yet, or any more."""
 
 _IMAGE_ID = re.compile(r'(?:^|"Id":")(sha256:[0-9a-f]+)', re.MULTILINE)
 """An image's id: as a line of its own, or in the API's list, which holds other digests too."""
@@ -55,15 +59,15 @@ class ImageFact:
 
 CONTAINERS: Probe[Mapping[str, ContainerFact] | None] = Probe(
     "containers",
-    "ids=$(docker ps -aq --no-trunc) || exit 3\n"
-    f"[ -z \"$ids\" ] || docker inspect -f '{_CONTAINER_FORMAT}' $ids\nexit 0",
+    f"{ALLOWED}ids=$($ask docker ps -aq --no-trunc) || exit 3\n"
+    f"[ -z \"$ids\" ] || $ask docker inspect -f '{_CONTAINER_FORMAT}' $ids\nexit 0",
     lambda answer: _containers(answer),
 )
 """Every container by name; None when the engine does not answer."""
 
 IMAGE_IDS: Probe[frozenset[str] | None] = Probe(
     "image-ids",
-    "engine /images/json || docker images -q --no-trunc",
+    f"{ALLOWED}engine /images/json || $ask docker images -q --no-trunc",
     lambda answer: frozenset(_IMAGE_ID.findall(answer.stdout)) if answer.rc == 0 else None,
 )
 """The ids of every image; None when the engine does not answer."""
@@ -71,7 +75,7 @@ IMAGE_IDS: Probe[frozenset[str] | None] = Probe(
 
 def image_probe(reference: str) -> Probe[ImageFact | None]:
     """The image that `reference` names on the node, None where there is none."""
-    script = f"docker image inspect -f '{_IMAGE_FORMAT}' '{reference}'"
+    script = f"{ALLOWED}$ask docker image inspect -f '{_IMAGE_FORMAT}' {shlex.quote(reference)}"
     return Probe(f"image:{reference}", script, _image)
 
 

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from sparkctl.facts.docker import ALLOWED
 from sparkctl.facts.lines import number, values
 from sparkctl.facts.probe import Answer, Probe
 from sparkctl.facts.processes import CGROUPS_SCRIPT, container_ids
@@ -12,7 +13,7 @@ all=$(as_root ss -Hltnp)
 printf '%s\\n' "$all" | sed 's/^/listen=/'
 pids=$(printf '%s\\n' "$all" | grep -o 'pid=[0-9]*' | cut -d= -f2 | sort -u)
 case $all in *'"docker-proxy"'*)
-  docker ps --no-trunc --format '{{.ID}} {{.Ports}}' | sed 's/^/published=/' ;;
+  $ask docker ps --no-trunc --format '{{.ID}} {{.Ports}}' | sed 's/^/published=/' ;;
 esac
 """
 _USER = re.compile(r'\("([^"]*)",pid=([0-9]{1,10})')
@@ -36,7 +37,7 @@ class Listener:
 
 
 LISTENERS: Probe[tuple[Listener, ...] | None] = Probe(
-    "listeners", _SCRIPT + CGROUPS_SCRIPT + "exit 0", lambda answer: _listeners(answer)
+    "listeners", ALLOWED + _SCRIPT + CGROUPS_SCRIPT + "exit 0", lambda answer: _listeners(answer)
 )
 """Every listener with its process and container; None when `ss` did not answer."""
 

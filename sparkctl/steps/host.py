@@ -81,7 +81,7 @@ class HostStep(OnNode):
         ours = _running_ours(containers or {}, self.cluster.name)
         yield from _account(host, self.on)
         yield from _machine(host, gpu, dockerd, self.wish)
-        if self.wish.gpu and containers is not None:
+        if self.wish.gpu:
             yield from _holders(gpu, containers, ours)
         if not ours:
             disk = facts.get(self.node, disk_probe(self.wish.disk_path, self.wish.model_path))
@@ -139,9 +139,11 @@ def _machine(host: HostFact, gpu: GpuFact, dockerd: DockerdFact, wish: HostWish)
         )
 
 
-def _holders(gpu: GpuFact, containers: Mapping[str, ContainerFact], ours: frozenset[str]) -> Iterator[Trouble]:
-    names = {c.id: name for name, c in containers.items()}
-    foreign = [process for process in gpu.processes if process.container not in ours]
+def _holders(gpu: GpuFact, containers: Mapping[str, ContainerFact] | None, ours: frozenset[str]) -> Iterator[Trouble]:
+    """Whose container a process lives in is unknown (None) while the engine does not answer: it may be ours."""
+    names = {c.id: name for name, c in (containers or {}).items()}
+    judged = [process for process in gpu.processes if containers is not None or not process.container]
+    foreign = [process for process in judged if process.container not in ours]
     if foreign:
         stops = sorted({_stop(process, names) for process in foreign})
         yield Trouble(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sparkctl.core.action import Action
 from sparkctl.core.service import LABEL_CLUSTER
-from sparkctl.core.step import Blocked, Finding, Layer, Ok, step_id
+from sparkctl.core.step import Blocked, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.ports import LISTENERS, Listener
 from sparkctl.facts.probe import Facts, Want
@@ -46,13 +46,17 @@ class PortsStep(OnNode):
                 f"{self.node} does not say which ports are taken",
                 "sudo ss -Hltnp must work there: apt-get install iproute2, and sudo without a password",
             )
-        containers = facts.get(self.node, CONTAINERS) or {}
+        known = facts.get(self.node, CONTAINERS)
+        containers = known or {}
         ours = {c.id for c in containers.values() if c.labels.get(LABEL_CLUSTER) == self.cluster.name}
         names = {c.id: name for name, c in containers.items()}
         foreign = [one for one in listeners if one.container not in ours]
-        taken = [(wish, one) for wish in self.wishes for one in foreign if one.clashes(wish.address, wish.port)]
-        if not taken:
+        clashes = [(wish, one) for wish in self.wishes for one in foreign if one.clashes(wish.address, wish.port)]
+        taken = [(wish, one) for wish, one in clashes if known is not None or not one.container]
+        if not clashes:
             return Ok(", ".join(dict.fromkeys(str(wish.port) for wish in self.wishes)))
+        if not taken:  # by a container, while the engine does not say whose
+            return Pending(step_id("docker", self.node))
         return Blocked(
             "; ".join(dict.fromkeys(_clash(wish, one, names) for wish, one in taken)),
             "stop it ("

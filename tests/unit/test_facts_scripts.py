@@ -7,11 +7,13 @@ import socket
 import subprocess
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sparkctl.facts.docker import CONTAINERS, IMAGE_IDS
 from sparkctl.facts.dockerd import DOCKERD
 from sparkctl.facts.fabric import fabric_probe
 from sparkctl.facts.gpu import GPU
@@ -25,6 +27,7 @@ from sparkctl.steps.nfs_actions import edit_fstab
 from sparkctl.topology import Cluster, Node, Role
 
 CLUSTER = Cluster("lab", Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia"))
+ENGINE: tuple[Probe[Any], ...] = (CONTAINERS, IMAGE_IDS)
 ROOT = pytest.mark.skipif(os.getuid() != 0, reason="mounting needs root")
 
 
@@ -50,6 +53,28 @@ def test_every_probe_of_a_host_in_one_frame(tmp_path: Path) -> None:
     found = facts.get("here", packages)
     assert ("bash" in found.commands, "no-such-command" in found.commands) == (True, False)
     assert found.recorded == ("rsync",)
+
+
+DOCKER_OF_ROOT = """#!/bin/sh
+[ -n "$AS_ROOT" ] || { echo "permission denied while trying to connect to the Docker daemon socket" >&2; exit 1; }
+case $1 in ps) echo 4f1c ;; inspect) echo '{"id":"4f1c","name":"/theirs"}' ;; images) echo sha256:a1 ;; esac
+"""
+
+
+def test_an_engine_that_is_closed_to_us_is_asked_as_root() -> None:
+    """A user who is not in the group docker, or not any more, must not be told that no container is there."""
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups") if os.getuid() == 0 else ()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        for name, text in {"docker": DOCKER_OF_ROOT, "sudo": '#!/bin/sh\nshift; AS_ROOT=1 exec "$@"\n'}.items():
+            Path(folder, name).write_text(text)
+            Path(folder, name).chmod(0o755)
+        Path(folder, "docker.sock").touch(mode=0o400)
+        scripts = (probe.script.replace("/var/run/docker.sock", f"{folder}/docker.sock") for probe in ENGINE)
+        asked = (replace(probe, script=script) for probe, script in zip(ENGINE, scripts, strict=True))
+        facts = ask(*asked, prefix=(*nobody, "env", f"PATH={folder}:{os.environ['PATH']}"))
+    assert list(facts.get("here", CONTAINERS) or ()) == ["theirs"]
+    assert facts.get("here", IMAGE_IDS) == {"sha256:a1"}
 
 
 def test_listener_of_our_own_is_found_with_its_process() -> None:
