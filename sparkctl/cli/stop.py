@@ -9,7 +9,9 @@ from sparkctl.cli.common import Options, YesOption, load_config, new_app, open_s
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
     from sparkctl.core.plan import UndoItem
+    from sparkctl.facts.probe import Facts, Want
     from sparkctl.report.screen import Screen
+    from sparkctl.topology import Cluster
     from sparkctl.transport.ssh import SshSession
 
 app = new_app()
@@ -38,7 +40,9 @@ def take_away(options: Options, verb: str, layers: Sequence[str], *, yes: bool, 
         reach_all(config, options, verb) as sessions,
         held(sessions[config.cluster.head.name], name, verb, forget=verb == "down") as lock,
     ):
-        items = make_undo(todo, gather(sessions, wants_of(todo)), frozenset(map(Layer, layers)))
+        facts = gather(sessions, [*wants_of(todo), *engine_wants(config.cluster)])
+        refuse_blind(config.cluster, facts, verb)
+        items = make_undo(todo, facts, frozenset(map(Layer, layers)))
         show_undo(screen, name, items)
         if not items:
             return finish(screen, "nothing to remove", kept)
@@ -47,6 +51,32 @@ def take_away(options: Options, verb: str, layers: Sequence[str], *, yes: bool, 
     if errors := errors_of(outcome, verb):
         return screen.fail(*errors)
     return finish(screen, "done", kept)
+
+
+def engine_wants(cluster: "Cluster") -> "list[Want]":
+    """What tells on every node whether its engine says which containers there are."""
+    from sparkctl.facts.docker import CONTAINERS
+    from sparkctl.facts.dockerd import DOCKERD
+    from sparkctl.facts.probe import Want
+
+    return [Want(node.name, probe) for node in cluster.nodes for probe in (DOCKERD, CONTAINERS)]
+
+
+def refuse_blind(cluster: "Cluster", facts: "Facts", verb: str) -> None:
+    """Raise SparkctlError where an engine is installed and does not answer: what is not seen would stay in silence."""
+    from sparkctl.errors import SparkctlError
+    from sparkctl.facts.docker import CONTAINERS
+    from sparkctl.facts.dockerd import DOCKERD
+
+    engines = {node.name: facts.get(node.name, DOCKERD) for node in cluster.nodes}
+    installed = [name for name, engine in engines.items() if engine.client and (engine.engine or engine.version)]
+    if silent := [name for name in installed if facts.get(name, CONTAINERS) is None]:
+        where = ", ".join(silent)
+        raise SparkctlError(
+            f"Docker does not answer on {where}, so what runs there is unknown; nothing was removed on any node",
+            where=where,
+            fix=f"on {' and '.join(silent)}: sudo systemctl start docker; then run again: sparkctl {verb}",
+        )
 
 
 @contextmanager

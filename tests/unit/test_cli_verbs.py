@@ -11,6 +11,7 @@ from sparkctl.cli.common import Options
 from sparkctl.cli.plan import within
 from sparkctl.core.step import Layer
 from sparkctl.errors import StepFailed
+from sparkctl.facts.probe import Answer
 from sparkctl.report.hints import naming
 from sparkctl.transport.memory import MemoryHost
 
@@ -201,6 +202,24 @@ def test_down_takes_everything_in_reverse(cli: Cli) -> None:
     assert "images, models and packages are kept" in cli.out
     assert cli("down", "--purge", "-y") == 0
     assert cli.world.did[-1] == "remove image"
+
+
+@pytest.mark.parametrize("verb", ["stop", "down"])
+def test_nothing_is_removed_while_an_engine_is_silent(cli: Cli, verb: str) -> None:
+    """What runs there is unknown: `nothing to remove` and `done` would be lies."""
+    deployed(cli)
+    silent = {
+        "alive": Answer("yes\n"),
+        "dockerd": Answer("client=yes\nengine=yes\ninfo=\n"),
+        "containers": Answer("", 3),
+    }
+    cli.hosts["spark-2"].probes = silent.get
+    assert cli(verb, "-y") == 1
+    assert cli.world.did == []
+    assert "Docker does not answer on spark-2" in cli.err
+    assert f"on spark-2: sudo systemctl start docker; then run again: sparkctl {verb}" in " ".join(cli.err.split())
+    cli.hosts["spark-2"].probes = {**silent, "dockerd": Answer("")}.get
+    assert cli(verb, "-y") == 0, "no engine is installed, so nothing of ours can run there"
 
 
 def test_status_of_what_is_well(cli: Cli) -> None:
