@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 from sparkctl.facts.lines import number, values
 from sparkctl.facts.model import folder_name
 from sparkctl.facts.probe import Answer, Probe
+from sparkctl.facts.state import COPIES, state_path
+from sparkctl.topology import Cluster, Node
 
 PARTIAL = ".sparkctl-partial"
 """The folder in which rsync keeps what was cut short, beside the file that it will become."""
@@ -18,13 +20,12 @@ PARTIAL = ".sparkctl-partial"
 class ModelFiles:
     """What lies in a model's folder: sizes in bytes by relative path, targets of links by relative path.
 
-    `free` is the room on its filesystem in bytes, None where unknown; `incomplete` counts downloads cut short.
+    `free` is the room on its filesystem in bytes, None where unknown. Downloads cut short are left out.
     """
 
     present: bool
     sizes: Mapping[str, int]
     links: Mapping[str, str]
-    incomplete: int
     free: int | None
 
     @property
@@ -53,6 +54,11 @@ class CopyRecord:
     present: bool
     made: bool
     verified: str
+
+
+def copy_record(cluster: Cluster, node: Node, repo: str) -> str:
+    """Where a node remembers its copy of a model."""
+    return state_path(cluster, node, f"{COPIES}/{folder_name(repo)}")
 
 
 def model_files_probe(hub: str, repo: str) -> Probe[ModelFiles]:
@@ -84,7 +90,7 @@ def _files(answer: Answer) -> ModelFiles:
     whole = {path: size for path, size in sizes.items() if PurePosixPath(path).suffix != ".incomplete"}
     links = dict(line.split("\t", 1) for line in found.get("link", ()) if "\t" in line)
     free = number(next(iter(found.get("free", ())), None))
-    return ModelFiles("present" in found, whole, links, len(sizes) - len(whole), free)
+    return ModelFiles("present" in found, whole, links, free)
 
 
 def _record(answer: Answer) -> CopyRecord:

@@ -36,7 +36,10 @@ if [ -n "$mounts" ]; then
   answers "$at" && echo answers=yes
   sed 's/^/mount=/' <<<"$mounts"
 else
-  timeout 5 find "$at" -xdev -type f -printf '%s\\n' | awk '{{ s += $1 }} END {{ printf "held=%d %.0f\\n", NR, s }}'
+  copy="$at"/{copy}
+  if grep -qsx made {record} && [ -d "$copy" ]; then echo copied=yes; else copy=none; fi
+  timeout 5 find "$at" -xdev -path "$copy" -prune -o -type f -printf '%s\\n' |
+    awk '{{ s += $1 }} END {{ printf "held=%d %.0f\\n", NR, s }}'
 fi
 want=${{folder// /\\\\040}} awk '$1 !~ /^#/ && ($2 == ENVIRON["want"] || /x-sparkctl={cluster}(,|[ \\t])/) {{
   print "fstab=" $0 }}' /etc/fstab
@@ -70,7 +73,8 @@ class MountFact:
 
     `source` and `kind` are those of the topmost real mount, empty where nothing is mounted; `answers` is False when
     it did not react within eight seconds. `held_files` and `held_bytes` are what lies in the folder while nothing is
-    mounted on it. `fstab` are the lines about the folder or with our mark.
+    mounted on it, without our own copy of the model, of which `copied` tells. `fstab` are the lines about the folder
+    or with our mark.
     """
 
     at: str
@@ -79,6 +83,7 @@ class MountFact:
     answers: bool
     held_files: int
     held_bytes: int
+    copied: bool
     fstab: tuple[str, ...]
 
     @property
@@ -92,9 +97,13 @@ def export_probe(own_file: str) -> Probe[ExportsFact]:
     return Probe("nfs-export", _EXPORT_SCRIPT, lambda answer: _exports(answer, own_file))
 
 
-def mount_probe(folder: str, cluster: str) -> Probe[MountFact]:
-    """Ask a worker what is mounted on `folder`; a mount that hangs costs eight seconds, not the run."""
-    script = _MOUNT_SCRIPT.format(folder=shlex.quote(folder), cluster=cluster)
+def mount_probe(folder: str, cluster: str, copy: str = "", record: str = "") -> Probe[MountFact]:
+    """Ask a worker what is mounted on `folder`; a mount that hangs costs eight seconds, not the run.
+
+    `copy` is a folder in it that is ours where the file `record` says so, as `facts.model_files.CopyRecord` has it.
+    """
+    quoted = {"folder": shlex.quote(folder), "copy": shlex.quote(copy), "record": shlex.quote(record)}
+    script = _MOUNT_SCRIPT.format(cluster=cluster, **quoted)
     return Probe("nfs-mount", script, _mount)
 
 
@@ -163,6 +172,7 @@ def _mount(answer: Answer) -> MountFact:
         answers="answers" in found,
         held_files=number(count) or 0,
         held_bytes=number(size) or 0,
+        copied="copied" in found,
         fstab=tuple(line for line in values(answer.stdout).get("fstab", ()) if len(line.split()) > 2),
     )
 

@@ -264,9 +264,11 @@ def _rooted(config: "Config", service: Service) -> Service:
 
 
 def _store(config: "Config") -> Iterable[Step]:
-    if config.profile.store.kind != "nfs":
-        return ()
-    return nfs.steps(config.cluster, _caches(config))
+    """The store `nfs`, and what is left of one store where the profile names the other."""
+    cluster, repo, wanted = config.cluster, config.profile.model.id, config.profile.store.kind == "nfs"
+    yield from nfs.steps(cluster, _caches(config), repo, wanted=wanted)
+    if wanted:
+        yield from copy.steps(cluster, repo, _caches(config), wanted=False)
 
 
 def _copies(config: "Config") -> Iterable[Step]:

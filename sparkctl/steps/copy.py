@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from sparkctl.amounts import plural, size
 from sparkctl.core.action import Action
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
-from sparkctl.facts.model import folder_name
 from sparkctl.facts.model_files import CopyRecord, ModelFiles, copy_record_probe, model_files_probe
 from sparkctl.facts.probe import Facts, Probe, Want
-from sparkctl.facts.state import COPIES, state_path
-from sparkctl.steps.copy_actions import CopyJob, CopyModel, RemoveCopy, VerifyCopy
+from sparkctl.steps.copy_actions import CopyJob, CopyModel, RemoveCopy, VerifyCopy, job_of
+from sparkctl.steps.nfs_mount import MountStep
 from sparkctl.steps.place import OnWorker
 from sparkctl.topology import Cluster
 
@@ -20,31 +19,46 @@ class CopyStep(OnWorker):
     """One model on one worker: everything that the head has of it, verified by checksum once per listing.
 
     What the worker has beyond that (another revision, say) is not touched. `source` and `target` are the model caches
-    of the head and of the worker.
+    of the head and of the worker. A copy that is not `wanted`, as the store is another, stays until it is undone or
+    the mount takes its place.
     """
 
     repo: str
     source: str
     target: str
     parallel: int = 4
+    wanted: bool = True
     name: str = "copy"
     layer: Layer = Layer.MODEL
 
     @property
     def needs(self) -> tuple[str, ...]:
-        own = (step_id("cache", self.node), step_id("packages", self.node), step_id("ssh-trust", self.node))
-        return (*own, step_id("packages", self.cluster.head.name), step_id("model", self.cluster.head.name))
+        here, there = self.node, self.cluster.head.name
+        if not self.wanted:
+            return (step_id("cache", here),)
+        own = (step_id(name, here) for name in ("cache", "packages", "ssh-trust", "nfs-mount"))
+        return (*own, step_id("packages", there), step_id("model", there))
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        head = Want(self.cluster.head.name, self._there)
-        return (head, Want(self.node, self._here), Want(self.node, self._record_probe))
+        own = (Want(self.node, self._record_probe), *self._mount.wants)
+        listings = (Want(self.cluster.head.name, self._there), Want(self.node, self._here))
+        return (*own, *listings) if self.wanted else own
 
     def check(self, facts: Facts) -> Finding:
+        if not self.wanted:
+            return Ok("not used")
+        if self._mount.undo(facts):
+            return Pending(step_id("nfs-mount", self.node))
+        if self._mount.is_mounted(facts):
+            return Blocked(
+                f"{self.target} on {self.node} is a mount of {self.cluster.head.name}'s own cache: nothing to copy",
+                f"sudo umount {self.target} and take it out of /etc/fstab, or set store.kind: nfs in the profile",
+            )
         there = facts.get(self.cluster.head.name, self._there)
         here = facts.get(self.node, self._here)
         record = facts.get(self.node, self._record_probe)
-        if not there.sizes or there.incomplete:
+        if not there.sizes:
             return Pending(step_id("model", self.cluster.head.name))
         lacking = here.lacking(there)
         missing = sum(there.sizes.get(path, 0) for path in lacking)
@@ -56,8 +70,10 @@ class CopyStep(OnWorker):
         return self._compare(there, here, record, lacking)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
+        """Through a mount of the head's cache the head's own model would go: then the record alone is removed."""
         record = facts.get(self.node, self._record_probe)
-        return (RemoveCopy(self._job, record.made),) if record.present else ()
+        through = bool(self._mount.undo(facts)) or self._mount.is_mounted(facts)
+        return (RemoveCopy(self._job, record.made and not through),) if record.present else ()
 
     def _compare(self, there: ModelFiles, here: ModelFiles, record: CopyRecord, lacking: tuple[str, ...]) -> Finding:
         verify = VerifyCopy(self._job, there.digest)
@@ -76,17 +92,15 @@ class CopyStep(OnWorker):
 
     @property
     def _job(self) -> CopyJob:
-        name = folder_name(self.repo)
-        source, target = f"{self.source}/hub/{name}", f"{self.target}/hub/{name}"
-        return CopyJob(self.cluster, self.worker, self.repo, source, target, self._record)
+        return job_of(self.cluster, self.worker, self.repo, self.source, self.target)
 
     @property
-    def _record(self) -> str:
-        return state_path(self.cluster, self.worker, f"{COPIES}/{folder_name(self.repo)}")
+    def _mount(self) -> MountStep:
+        return MountStep(self.cluster, self.worker, self.source, self.target, self.repo, wanted=False)
 
     @property
     def _record_probe(self) -> Probe[CopyRecord]:
-        return copy_record_probe(self._record)
+        return copy_record_probe(self._job.record)
 
     @property
     def _there(self) -> Probe[ModelFiles]:
@@ -97,7 +111,9 @@ class CopyStep(OnWorker):
         return model_files_probe(f"{self.target}/hub", self.repo)
 
 
-def steps(cluster: Cluster, repo: str, caches: Mapping[str, str], parallel: int = 4) -> tuple[CopyStep, ...]:
+def steps(
+    cluster: Cluster, repo: str, caches: Mapping[str, str], parallel: int = 4, *, wanted: bool = True
+) -> tuple[CopyStep, ...]:
     """One for every worker. `caches` are the Hugging Face caches by node name, `parallel` rsyncs run at once."""
-    source = caches[cluster.head.name]
-    return tuple(CopyStep(cluster, worker, repo, source, caches[worker.name], parallel) for worker in cluster.workers)
+    source, workers = caches[cluster.head.name], cluster.workers
+    return tuple(CopyStep(cluster, node, repo, source, caches[node.name], parallel, wanted) for node in workers)

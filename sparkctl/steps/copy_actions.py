@@ -10,7 +10,8 @@ from threading import Lock
 from sparkctl.amounts import plural, size
 from sparkctl.core.action import Context, Progress
 from sparkctl.errors import Interrupted, StepFailed
-from sparkctl.facts.model_files import PARTIAL
+from sparkctl.facts.model import folder_name
+from sparkctl.facts.model_files import PARTIAL, copy_record
 from sparkctl.steps.host_state import tidy
 from sparkctl.steps.ssh_trust import ssh_options
 from sparkctl.topology import Cluster, Node
@@ -33,6 +34,12 @@ class CopyJob:
     source: str
     target: str
     record: str
+
+
+def job_of(cluster: Cluster, worker: Node, repo: str, source: str, target: str) -> CopyJob:
+    """The job for one model from cache to cache, by the layout of the Hugging Face cache."""
+    name = f"hub/{folder_name(repo)}"
+    return CopyJob(cluster, worker, repo, f"{source}/{name}", f"{target}/{name}", copy_record(cluster, worker, repo))
 
 
 @dataclass(frozen=True)

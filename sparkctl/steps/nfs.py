@@ -10,7 +10,7 @@ from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, ste
 from sparkctl.facts.nfs import Export, ExportsFact, export_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.rendering import render
-from sparkctl.steps.nfs_mount import MountStep, ReadBackStep
+from sparkctl.steps.nfs_mount import MountStep, ReadBackStep, unused
 from sparkctl.steps.place import OnHead
 from sparkctl.topology import Cluster
 
@@ -26,14 +26,20 @@ NEEDED = frozenset({"no_root_squash"})
 
 @dataclass(frozen=True)
 class ExportStep(OnHead):
-    """The export on the head, in a file of our own, to the fabric addresses of the workers and nobody else."""
+    """The export on the head, in a file of our own, to the fabric addresses of the workers and nobody else.
+
+    Where the store is another, it is not `wanted`, and goes after the mounts.
+    """
 
     folder: str
+    wanted: bool = True
     name: str = "nfs-export"
     layer: Layer = Layer.STORAGE
 
     @property
     def needs(self) -> tuple[str, ...]:
+        if not self.wanted:
+            return tuple(step_id("nfs-mount", worker.name) for worker in self.cluster.workers)
         fabric = (step_id("fabric", self.node),) if self.cluster.head.fabric_ip else ()
         return (step_id("packages", self.node), step_id("cache", self.node), *fabric)
 
@@ -43,6 +49,8 @@ class ExportStep(OnHead):
 
     def check(self, facts: Facts) -> Finding:
         fact = facts.get(self.node, self._probe)
+        if not self.wanted:
+            return unused(f"{self.file} exports {self.folder}", self.undo(facts))
         foreign = [e for e in fact.files if e.path == self.folder and e.source != self.file]
         wanting = [e for e in foreign for ip in self._clients if _admits(e, ip) and not e.options >= NEEDED]
         if wanting:
@@ -109,14 +117,19 @@ class ExportStep(OnHead):
         )
 
 
-def steps(cluster: Cluster, folders: Mapping[str, str]) -> tuple[ExportStep | MountStep | ReadBackStep, ...]:
-    """Export, mounts and read-backs; `folders` by node name: the head's is shared, a worker's is where it appears."""
+def steps(
+    cluster: Cluster, folders: Mapping[str, str], repo: str, *, wanted: bool = True
+) -> tuple[ExportStep | MountStep | ReadBackStep, ...]:
+    """Export, mounts and read-backs of a model; all that they made goes where they are not `wanted`.
+
+    `folders` by node name: the head's is shared, a worker's is where it appears.
+    """
     if not cluster.workers:
         return ()
     source = folders[cluster.head.name]
-    mounts = (MountStep(cluster, worker, source, folders[worker.name]) for worker in cluster.workers)
-    reads = (ReadBackStep(cluster, worker, source, folders[worker.name]) for worker in cluster.workers)
-    return (ExportStep(cluster, source), *mounts, *reads)
+    mounts = (MountStep(cluster, worker, source, folders[worker.name], repo, wanted) for worker in cluster.workers)
+    reads = (ReadBackStep(cluster, worker, source, folders[worker.name], repo, wanted) for worker in cluster.workers)
+    return (ExportStep(cluster, source, wanted), *mounts, *reads)
 
 
 def _tidy() -> Run:

@@ -115,11 +115,11 @@ def test_mount_point_with_a_blank() -> None:
     assert (fact.source, fact.is_nfs, fact.answers) == ("10.0.0.1:/srv/a b", True, True)
 
 
-def test_incomplete_downloads_are_counted_and_not_copied() -> None:
+def test_incomplete_downloads_are_no_files_of_the_model() -> None:
     text = "present=yes\nfile=10 blobs/aa\nfile=3 blobs/bb.incomplete\nlink=snapshots/x/y z\t../../blobs/aa\n"
     fact = model_files_probe("/hub", "o/n").parse(Answer(text))
-    assert (dict(fact.sizes), dict(fact.links), fact.incomplete, fact.bytes) == (
-        {"blobs/aa": 10}, {"snapshots/x/y z": "../../blobs/aa"}, 1, 10,
+    assert (dict(fact.sizes), dict(fact.links), fact.bytes) == (
+        {"blobs/aa": 10}, {"snapshots/x/y z": "../../blobs/aa"}, 10,
     )  # fmt: skip
 
 

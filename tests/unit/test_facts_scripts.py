@@ -116,6 +116,19 @@ def test_a_folder_that_is_no_mount_point_tells_what_it_holds(tmp_path: Path) -> 
         assert (fact.at, fact.source, fact.held_files, fact.held_bytes) == (str(tmp_path / "cache"), "", 1, 5000)
 
 
+@pytest.mark.parametrize(("record", "copied", "held"), [("made", True, 1), ("found", False, 3), ("", False, 3)])
+def test_a_copy_of_ours_is_told_from_what_others_left(tmp_path: Path, record: str, copied: bool, held: int) -> None:
+    model = tmp_path / "cache" / "hub" / "models--org--tiny" / "blobs"
+    model.mkdir(parents=True)
+    for path in (model / "aa", model / "bb", tmp_path / "cache" / "token"):
+        path.write_text("x")
+    if record:
+        (tmp_path / "record").write_text(f"# managed by sparkctl\n{record}\n")
+    probe = mount_probe(f"{tmp_path}/cache", "lab", "hub/models--org--tiny", f"{tmp_path}/record")
+    fact = ask(probe).get("here", probe)
+    assert (fact.copied, fact.held_files) == (copied, held)
+
+
 @ROOT
 def test_a_mount_is_seen_through_a_blank_and_a_link(tmp_path: Path) -> None:
     (tmp_path / "a folder" / "cache").mkdir(parents=True)

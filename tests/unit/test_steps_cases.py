@@ -50,10 +50,12 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
     "ssh-trust": lambda cluster, args: ssh_trust.steps(cluster),
     **dict.fromkeys(
         ("nfs-export", "nfs-mount", "nfs-readback"),
-        lambda cluster, args: nfs.steps(cluster, _folders(cluster, args["folder"])),
+        lambda cluster, args: nfs.steps(
+            cluster, _folders(cluster, args["folder"]), "org/tiny", wanted=args.get("wanted", True)
+        ),
     ),
     "copy": lambda cluster, args: copy.steps(
-        cluster, args["repo"], _folders(cluster, args["cache"]), args["parallel"]
+        cluster, args["repo"], _folders(cluster, args["cache"]), args["parallel"], wanted=args.get("wanted", True)
     ),
     **dict.fromkeys(
         (
@@ -113,14 +115,14 @@ def _finding(step: Step, facts: Facts) -> dict[str, Any]:
     match finding:
         case Ok(note):
             return {"finding": "ok", "note": note}
-        case Pending(on):
-            return {"finding": "pending", "on": on}
+        case Pending(on, note):
+            return {"finding": "pending", "on": on, **({"note": note} if note else {})}
         case Blocked(problem, fix):
             return {"finding": "blocked", "problem": problem, "fix": fix.splitlines()}
         case Drifted(differences, actions):
             return {"finding": "drifted", "differences": list(differences), "actions": _shown(actions)}
-        case Absent(actions):
-            return {"finding": "absent", "actions": _shown(actions)}
+        case Absent(actions, note):
+            return {"finding": "absent", **({"note": note} if note else {}), "actions": _shown(actions)}
 
 
 def _shown(actions: tuple[Any, ...]) -> list[dict[str, Any]]:
