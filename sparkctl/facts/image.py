@@ -1,6 +1,7 @@
 """What is remembered of images on a node: which ones this cluster brought, and what was found in them."""
 
 import re
+import shlex
 from dataclasses import dataclass
 
 from sparkctl.facts.probe import Answer, Probe
@@ -30,12 +31,13 @@ def brought_file(cluster: Cluster, node: Node) -> str:
 
 def contents_probe(cluster: Cluster) -> Probe[dict[str, ImageContents]]:
     """What was found in images so far, by image id."""
-    return Probe("image-contents", f"cat {looks_file(cluster)}", _contents)
+    return Probe("image-contents", f"cat {shlex.quote(looks_file(cluster))}", _contents)
 
 
 def brought_probe(cluster: Cluster, node: Node) -> Probe[frozenset[str]]:
     """The ids of images that this cluster brought to the node."""
-    return Probe("images-brought", f"cat {brought_file(cluster, node)}", lambda a: frozenset(a.stdout.split()))
+    script = f"cat {shlex.quote(brought_file(cluster, node))}"
+    return Probe("images-brought", script, lambda answer: frozenset(answer.stdout.split()))
 
 
 def _contents(answer: Answer) -> dict[str, ImageContents]:

@@ -1,5 +1,6 @@
 """Secrets on a node as far as they may be known: never their content."""
 
+import shlex
 from dataclasses import dataclass
 
 from sparkctl.facts.probe import Answer, Probe
@@ -16,7 +17,8 @@ class SecretFact:
 
 def secret_probe(path: str) -> Probe[SecretFact | None]:
     """Look at the file; None where there is none."""
-    script = f"stat -c %a '{path}' && sha256sum < '{path}' && stat -c %i/%Y '{path}'"
+    file = shlex.quote(path)
+    script = f"stat -c %a {file} && sha256sum < {file} && stat -c %i/%Y {file}"
     return Probe(f"secret:{path.rpartition('/')[2]}", script, _secret)
 
 

@@ -116,28 +116,45 @@ class Carry:
 
     def _script(self) -> str:
         """`dd` counts the bytes; its lines come back as the command's output."""
-        ssh = shlex.join(ssh_command(self.cluster, self.worker))
+        ssh, image = shlex.join(ssh_command(self.cluster, self.worker)), shlex.quote(self.reference)
         return (
             "set -euo pipefail\nexec 3>&1\n"
-            f"docker save {self.reference} | dd bs=1M status=progress 2> >(stdbuf -oL tr '\\r' '\\n' >&3) | "
+            f"docker save {image} | dd bs=1M status=progress 2> >(stdbuf -oL tr '\\r' '\\n' >&3) | "
             f"{ssh} docker load >&2\n"
         )
 
 
+_LOOK = """\
+set -euo pipefail
+ask="import importlib.metadata as m, sys; print(next((d.version for d in m.distributions(name=sys.argv[1])), str()))"
+version() {
+  found=
+  if command -v python3 >/dev/null; then found=$(python3 -c "$ask" "$1"); fi
+  if [ -z "$found" ] && command -v "$1" >/dev/null; then found=$("$1" --version | tail -n 1); fi
+}
+version ray
+ray=$found
+version vllm
+printf "%s\\t%s\\n" "$ray" "$found"
+"""
+"""The versions by their packages, which loads nothing; by the program where another interpreter has them.
+
+A program that is there and fails, for lack of memory or of a GPU, ends the look: that is no answer.
+"""
+
+
 def look(cluster: Cluster, reference: str, image_id: str) -> Script:
     """Start the image once, without network or GPU, and note the versions of what it holds."""
-    ray = "command -v ray >/dev/null && ray --version 2>/dev/null | tail -n 1"
-    mark = f"io.sparkctl.look={cluster.name}"
+    mark = f"io.sparkctl.look={shlex.quote(cluster.name)}"
     options = f"--rm --init --network none --label {mark} --entrypoint bash"
-    ask = f'printf "%s\\t%s\\n" "$({ray})" "$(vllm --version 2>/dev/null | tail -n 1)"'
     return Script(
         f"look into {reference} for vLLM and Ray",
         "set -euo pipefail\n"
         # With an init that passes TERM on it ends with the connection; one that never started is left to `clean`.
         f"clean() {{ docker ps -aq --filter label={mark} | xargs -r docker rm -f >/dev/null; }}\n"
         "trap clean EXIT\nclean\n"
-        f"found=$(docker run {options} {image_id} -c '{ask}')\n"
-        f'printf "%s\\t%s\\n" {image_id} "$found" >> {looks_file(cluster)}\n',
+        f"found=$(docker run {options} {image_id} -c {shlex.quote(_LOOK)})\n"
+        f'printf "%s\\t%s\\n" {image_id} "$found" >> {shlex.quote(looks_file(cluster))}\n',
         timeout=300,
     )
 
@@ -145,14 +162,14 @@ def look(cluster: Cluster, reference: str, image_id: str) -> Script:
 def forget_looks(cluster: Cluster) -> Script:
     """Remove what the head remembers of images."""
     tidied = tidy(cluster.state_dir(cluster.head))
-    return Script("forget what was found in images", f"rm -f {looks_file(cluster)}; {tidied}")
+    return Script("forget what was found in images", f"rm -f {shlex.quote(looks_file(cluster))}; {tidied}")
 
 
 def remove_images(cluster: Cluster, node: Node, ids: tuple[str, ...]) -> Script:
     """Remove the images that this cluster brought to a node."""
     return Script(
         f"remove {len(ids)} image{'s' * (len(ids) != 1)} that sparkctl brought",
-        f"docker rmi -f {' '.join(ids)} >/dev/null && rm -f {brought_file(cluster, node)}\n"
+        f"docker rmi -f {shlex.join(ids)} >/dev/null && rm -f {shlex.quote(brought_file(cluster, node))}\n"
         f"{tidy(cluster.state_dir(node))}",
         timeout=600,
     )
@@ -160,13 +177,13 @@ def remove_images(cluster: Cluster, node: Node, ids: tuple[str, ...]) -> Script:
 
 def forget_images(cluster: Cluster, node: Node) -> Script:
     """Remove the record of images that are gone, or never arrived."""
-    text = f"rm -f {brought_file(cluster, node)}\n{tidy(cluster.state_dir(node))}"
+    text = f"rm -f {shlex.quote(brought_file(cluster, node))}\n{tidy(cluster.state_dir(node))}"
     return Script("forget images that are not there any more", text)
 
 
 def remember(session: Session, path: str, line: str) -> None:
     """Add a line to a record of ours on a node."""
-    session.script(f"printf '%s\\n' '{line}' >> {path}")
+    session.script(f"printf '%s\\n' {shlex.quote(line)} >> {shlex.quote(path)}")
 
 
 def _count(layers: dict[str, tuple[int, int]], line: dict[str, Any]) -> None:

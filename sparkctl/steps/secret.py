@@ -1,6 +1,7 @@
 """Secrets on a node: one file each, mode 0600 in a folder of mode 0700, made there or delivered over SSH."""
 
 import hashlib
+import shlex
 from dataclasses import dataclass, field
 
 from sparkctl.core.action import Action, Context
@@ -143,15 +144,22 @@ def _deliver(path: str, value: str) -> Action:
     """Put the secret in place, or have the node make one; no representation of the action shows it."""
     if value:
         return WriteFile(path, value, mode=0o600, secret=True)
-    folder, name = path.rsplit("/", 1)
+    name = path.rpartition("/")[2]
+    folder, file, new = _quoted(path)
     return Script(
         f"generate the secret {name} on the node",
-        f"set -o pipefail; umask 077; mkdir -p '{folder}'\n"
-        f"head -c 32 /dev/urandom | base64 -w0 | tr '+/' '-_' | tr -d = > '{path}.new' && mv '{path}.new' '{path}'",
+        f"set -o pipefail; umask 077; mkdir -p {folder}\n"
+        f"head -c 32 /dev/urandom | base64 -w0 | tr '+/' '-_' | tr -d = > {new} && mv {new} {file}",
     )
 
 
 def _remove(path: str) -> Action:
     """Remove the secret, and the folder of secrets when it was the last."""
-    folder, name = path.rsplit("/", 1)
-    return Script(f"remove the secret {name}", f"rm -f '{path}'; rmdir --ignore-fail-on-non-empty '{folder}'")
+    folder, file, _ = _quoted(path)
+    name = path.rpartition("/")[2]
+    return Script(f"remove the secret {name}", f"rm -f {file}; rmdir --ignore-fail-on-non-empty {folder}")
+
+
+def _quoted(path: str) -> tuple[str, str, str]:
+    """Its folder, the file and the one that becomes it, as words of bash."""
+    return shlex.quote(path.rpartition("/")[0]), shlex.quote(path), shlex.quote(f"{path}.new")

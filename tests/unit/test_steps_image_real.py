@@ -1,0 +1,96 @@
+"""The look into an image, with a folder of programs for the image: only what is sure is remembered."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from sparkctl.facts.image import ImageContents, contents_probe, looks_file
+from sparkctl.facts.probe import Answer, Facts
+from sparkctl.steps.image_actions import look
+from sparkctl.topology import Cluster, Node, Role
+
+DOCKER = """#!/bin/bash
+# A stand-in for the engine: `run … bash ID -c TEXT` runs the text with nothing but the image's programs.
+[ "$1" = run ] || exit 0
+PATH=$IMAGE exec /bin/bash -c "${@: -1}"
+"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """Programs and Python packages of an image, on a head that is `folder`."""
+
+    folder: Path
+
+    @property
+    def cluster(self) -> Cluster:
+        return Cluster("lab", Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia"), (), "10.0.0.1")
+
+    def program(self, name: str, text: str) -> None:
+        (self.folder / "image" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (self.folder / "image" / name).chmod(0o755)
+
+    def python(self, **packages: str) -> None:
+        """An interpreter with these packages, by the metadata that pip leaves."""
+        site = self.folder / "site"
+        for name, version in packages.items():
+            (site / f"{name}-{version}.dist-info").mkdir(parents=True)
+            (site / f"{name}-{version}.dist-info/METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+        self.program("python3", f'PYTHONPATH={site} exec {sys.executable} -S "$@"')
+
+    def look(self) -> subprocess.CompletedProcess[str]:
+        own = {"PATH": f"{self.folder}/engine:{os.environ['PATH']}", "IMAGE": f"{self.folder}/image"}
+        text = look(self.cluster, "vllm:x", "sha256:a1").text
+        return subprocess.run(["bash", "-c", text], env=os.environ | own, capture_output=True, text=True, timeout=30)
+
+    @property
+    def known(self) -> dict[str, ImageContents]:
+        file = Path(looks_file(self.cluster))
+        told = Answer(file.read_text() if file.exists() else "")
+        probe = contents_probe(self.cluster)
+        return Facts({"spark-1": {probe.name: told}}).get("spark-1", probe)
+
+
+@pytest.fixture
+def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
+    monkeypatch.setattr(Node, "home", f"{tmp_path}/a home")
+    made = Image(tmp_path)
+    (tmp_path / "image").mkdir()
+    (tmp_path / "image/tail").symlink_to("/usr/bin/tail")
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine/docker").write_text(DOCKER)
+    (tmp_path / "engine/docker").chmod(0o755)
+    Path(looks_file(made.cluster)).parent.mkdir(parents=True)
+    return made
+
+
+def test_packages_tell_without_being_loaded(image: Image) -> None:
+    image.python(vllm="0.32.0+cpu", ray="2.60.0")
+    image.program("vllm", "echo RuntimeError: no GPU >&2; exit 1")
+    assert image.look().returncode == 0
+    assert image.known == {"sha256:a1": ImageContents("2.60.0", "0.32.0+cpu")}
+
+
+def test_a_program_of_another_interpreter_tells_too(image: Image) -> None:
+    image.python(ray="2.60.0")
+    image.program("vllm", "echo INFO loading; echo 0.31.0")
+    assert image.look().returncode == 0
+    assert image.known == {"sha256:a1": ImageContents("2.60.0", "0.31.0")}
+
+
+def test_nothing_there_is_an_answer(image: Image) -> None:
+    assert image.look().returncode == 0
+    assert image.known == {"sha256:a1": ImageContents("", "")}
+
+
+@pytest.mark.parametrize("program", ["vllm", "python3"])
+def test_a_program_that_fails_is_no_answer(image: Image, program: str) -> None:
+    """As for lack of memory: `holds no vLLM` would be remembered for ever."""
+    image.program(program, "echo Cannot allocate memory >&2; exit 137")
+    ended = image.look()
+    assert ended.returncode != 0 and "Cannot allocate memory" in ended.stderr
+    assert image.known == {}
