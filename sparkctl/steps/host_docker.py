@@ -55,7 +55,9 @@ class DockerStep(OnNode):
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         if GROUP not in facts.get(self.node, state_probe(self.cluster, self.on)).entries:
             return ()
-        leave = f"sudo -n gpasswd -d {shlex.quote(self.on.user)} docker\nrm -f {shlex.quote(self._record)}"
+        user = shlex.quote(self.on.user)
+        member = f"getent group docker | cut -d: -f4 | tr , '\\n' | grep -qxF -- {user}"  # an admin may have been here
+        leave = f"if {member}; then sudo -n gpasswd -d {user} docker; fi\nrm -f {shlex.quote(self._record)}"
         return (Script(f"take {self.on.user} out of the group docker", f"set -e\n{leave}"),)
 
     def _join(self) -> Script:
