@@ -53,7 +53,9 @@ NameOption = Annotated[
 
 @app.command()
 def up(
-    nodes: Annotated[int, typer.Option("--nodes", "-n", metavar="N", help="How many machines, at least.")] = 2,
+    nodes: Annotated[
+        int, typer.Option("--nodes", "-n", metavar="N", help="How many machines, at least: a lab only grows.")
+    ] = 2,
     driver: Annotated[
         str,
         typer.Option(
@@ -108,8 +110,8 @@ def down(
     from sparkctl.lab import lifecycle
 
     screen = _screen("down", json=json, quiet=quiet)
-    lifecycle.down(name, _reporter(screen), images_too=images)
-    screen.put(name=name, images_removed=images)
+    existed = lifecycle.down(name, _reporter(screen), images_too=images)
+    screen.put(name=name, existed=existed, images_removed=images)
     screen.finish()
     return 0
 

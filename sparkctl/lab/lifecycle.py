@@ -9,7 +9,7 @@ from sparkctl.config import lab_name
 from sparkctl.errors import SparkctlError
 from sparkctl.lab import depot, home, host, images, model, networks, rootfs, wheels
 from sparkctl.lab.driver import NodeState, NodeStatus, load
-from sparkctl.lab.progress import Report, stage
+from sparkctl.lab.progress import Event, Report, stage
 from sparkctl.lab.spec import LABEL, Lab, LabSpec, cache_dir, home_of, labs_dir
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def up(spec: LabSpec, report: Report) -> Lab:
     """
     client = host.engine(report)
     with home.lock():
-        lab = _plan(client, spec)
+        lab = plan(client, spec, report)
         home.write(lab)
         driver = load(lab.driver)
         with ThreadPoolExecutor() as pool:
@@ -70,10 +70,10 @@ def status(name: str) -> LabStatus:
     return LabStatus(lab, "absent" if container is None else container.status, load(lab.driver).status(lab))
 
 
-def down(name: str, report: Report, *, images_too: bool = False) -> None:
+def down(name: str, report: Report, *, images_too: bool = False) -> bool:
     """Remove everything that the lab of that name made; `images_too` takes images, registry and cache with it.
 
-    Nothing to remove is fine. Raises ConfigError for what cannot be a name, SparkctlError.
+    Nothing to remove is fine, and returned as False. Raises ConfigError for what cannot be a name, SparkctlError.
     """
     lab_name.check(name)
     with home.lock():
@@ -83,21 +83,26 @@ def down(name: str, report: Report, *, images_too: bool = False) -> None:
             what = f"no Docker engine answers, and the lab {name} lives in one"
             fix = f"start the engine and run this again; if it is gone for good, delete {lab.home}"
             raise SparkctlError(what, where="this machine", fix=fix)
-        with stage(report, f"remove the lab {name}"):
-            if lab is not None:
-                load(lab.driver).down(lab)
-            if client is not None:
-                _sweep(client, name)
+        if lab is None:
+            left = client is not None and _sweep(client, name)
             home.remove(name)
+            report(Event(f"removed what was left of a lab {name}" if left else f"there is no lab {name}"))
+        else:
+            with stage(report, f"remove the lab {name}"):
+                load(lab.driver).down(lab)
+                if client is not None:
+                    _sweep(client, name)
+                home.remove(name)
         if images_too and client is not None:
             with stage(report, "remove images, registry and cache"):
                 depot.remove_volume(client)
                 model.sweep(client)
                 images.remove(client)
                 shutil.rmtree(cache_dir(), ignore_errors=True)
+    return lab is not None or left
 
 
-def _plan(client: "docker.DockerClient", spec: LabSpec) -> Lab:
+def plan(client: "docker.DockerClient", spec: LabSpec, report: Report) -> Lab:
     """The lab as it shall be: as remembered, with at least as many machines as asked for."""
     lab = home.read(spec.name)
     if lab is None:
@@ -109,6 +114,8 @@ def _plan(client: "docker.DockerClient", spec: LabSpec) -> Lab:
             where=str(lab.home),
             fix=f"sparkctl lab down --name {spec.name}, or choose another --name",
         )
+    if lab.size > spec.nodes:
+        report(Event(f"the lab {lab.name} has {lab.size} machines and keeps them: a lab only grows"))
     return replace(lab, size=max(lab.size, spec.nodes))
 
 
@@ -137,12 +144,16 @@ def _stock(client: "docker.DockerClient", lab: Lab, report: Report) -> None:
     depot.publish_foreign(client, lab)
 
 
-def _sweep(client: "docker.DockerClient", name: str) -> None:
-    """Remove what carries the lab's label, remembered or not."""
+def _sweep(client: "docker.DockerClient", name: str) -> bool:
+    """Remove what carries the lab's label, remembered or not; whether there was anything."""
     label: dict[str, str | list[str] | bool] = {"label": f"{LABEL}={name}"}
-    for container in client.containers.list(all=True, filters=label):
+    containers = client.containers.list(all=True, filters=label)
+    for container in containers:
         container.remove(force=True, v=True)
-    for network in client.networks.list(filters=label):
-        network.remove()
-    for volume in client.volumes.list(filters=label):
+    bridges = client.networks.list(filters=label)
+    for bridge in bridges:
+        bridge.remove()
+    volumes = client.volumes.list(filters=label)
+    for volume in volumes:
         volume.remove()
+    return bool(containers or bridges or volumes)

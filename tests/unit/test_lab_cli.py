@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import cast
 
+import docker
 import pytest
 
-from sparkctl.lab import home
-from sparkctl.lab.spec import Lab
+from sparkctl.lab import home, lifecycle
+from sparkctl.lab.spec import Lab, LabSpec
 
 
 @pytest.fixture
@@ -62,7 +64,10 @@ def test_down_does_not_forget_what_it_cannot_remove(run: Run, tmp_path: Path) ->
 
 
 def test_nothing_to_take_down_is_fine(run: Run) -> None:
-    assert run("lab", "down", "--name", "demo").returncode == 0
+    done = run("lab", "down", "--name", "demo")
+    assert (done.returncode, done.stdout) == (0, "there is no lab demo\n")
+    done = run("lab", "down", "--name", "demo", "--json")
+    assert json.loads(done.stdout)["existed"] is False
 
 
 @pytest.mark.parametrize("words", [("down",), ("status",), ("ssh", "spark-1")])
@@ -91,3 +96,13 @@ def test_completion_knows_labs_and_machines(run: Run, tmp_path: Path) -> None:
     wrong = run("lab", "ssh", "--name", "../demo", "", _SPARKCTL_COMPLETE="bash")
     assert (wrong.returncode, wrong.stdout, wrong.stderr) == (0, "", "")
     assert run("lab", "status", "--name", "", _SPARKCTL_COMPLETE="bash").stdout.split() == ["demo"]
+
+
+def test_a_lab_that_is_asked_to_shrink_says_that_it_keeps_its_machines(run: Run, tmp_path: Path) -> None:
+    remember(tmp_path)
+    told: list[str] = []
+    lab = lifecycle.plan(cast(docker.DockerClient, None), LabSpec("demo", 1), lambda event: told.append(str(event)))
+    assert lab.size == 2
+    assert told == ["the lab demo has 2 machines and keeps them: a lab only grows"]
+    assert lifecycle.plan(cast(docker.DockerClient, None), LabSpec("demo", 3), lambda _: told.clear()).size == 3
+    assert told
