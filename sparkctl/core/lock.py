@@ -5,6 +5,7 @@ go stale, and nothing is left to be removed by hand.
 """
 
 import getpass
+import os
 import re
 import shlex
 import socket
@@ -48,7 +49,7 @@ class Lock:
     def __init__(self, session: HoldingSession, cluster: str, verb: str) -> None:
         """Take it. Raises LockedError naming the holder, CommandFailed, ConnectionLost."""
         self._session, self._cluster = session, cluster
-        self._who = f"{getpass.getuser()}@{socket.gethostname()}\t{verb}"
+        self._who = f"{getpass.getuser()}@{socket.gethostname()}\t{verb}\t{os.getpid()}"
         self._mutex = threading.Lock()
         if line := self._try():
             raise _locked(cluster, line)
@@ -118,11 +119,16 @@ def _path(cluster: str) -> str:
 def _locked(cluster: str, line: str) -> LockedError:
     # The file is open to all users of the head: show nothing of it that could act on a terminal.
     fields = [re.sub(r"[^\x20-\x7e]", "?", field)[:80] for field in line.split("\t")[1:]]
-    who, verb, since = [*fields, "", "", ""][:3]
+    who, verb, process, since = [*fields, "", "", "", ""][:4]
+    number = process if process.isdecimal() else ""
+    host = who.rpartition("@")[2] if re.fullmatch(r"[\w.-]+@[\w.-]+", who) else ""
+    moment = re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ$", r"\1 \2 UTC", since)
     return LockedError(
         f"cluster {cluster} is locked by {who or 'somebody'}"
         + (f", who runs `sparkctl {verb}`" if verb else "")
-        + (f" since {since}" if since else ""),
+        + (f" (process {number})" if number else "")
+        + (f" since {moment}" if moment else ""),
         where=cluster,
-        fix="wait until that run ends, or end it: the lock goes with it",
+        fix="wait until that run ends, or end it by Ctrl-C there"
+        + (f", or on {host}: kill {number}" if host and number else ""),
     )

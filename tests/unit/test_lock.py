@@ -1,7 +1,9 @@
 """The lock of a cluster, over real connections."""
 
 import os
+import re
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,7 +50,11 @@ def test_a_second_run_is_kept_out_and_told_who_is_in(session: SshSession, rival:
         with pytest.raises(LockedError) as caught, held(rival, cluster, "down"):
             pass
     assert f"{os.environ.get('USER', 'root')}@" in caught.value.what
-    assert "`sparkctl up`" in caught.value.what and " since 20" in caught.value.what
+    since = r", who runs `sparkctl up` \(process \d+\) since 20\d\d-\d\d-\d\d \d\d:\d\d UTC$"
+    assert re.search(since, caught.value.what)
+    assert caught.value.fix == (
+        f"wait until that run ends, or end it by Ctrl-C there, or on {socket.gethostname()}: kill {os.getpid()}"
+    )
     assert caught.value.exit_code == 5
     assert not lock.is_held()
 
@@ -148,6 +154,14 @@ def test_nothing_that_acts_on_a_terminal_is_shown() -> None:
     with pytest.raises(LockedError, match=r"locked by \?\[2Jeve@evil, who runs `sparkctl up`$"), held(host, "c", "up"):
         pass
     assert host.holds[0].released
+
+
+def test_what_was_written_into_the_file_is_no_command_of_ours() -> None:
+    host = MemoryHost(hold_line="busy\teve@evil; reboot\tup\t1;reboot\tyesterday")
+    with pytest.raises(LockedError) as caught, held(host, "c", "up"):
+        pass
+    assert caught.value.what == "cluster c is locked by eve@evil; reboot, who runs `sparkctl up` since yesterday"
+    assert caught.value.fix == "wait until that run ends, or end it by Ctrl-C there"
 
 
 def test_a_holder_that_has_not_said_who_it_is(cluster: str) -> None:
