@@ -18,8 +18,12 @@ on-lab:
 	$(BIN)/sparkctl up $(PROFILE) --yes --timings
 	$(BIN)/sparkctl test $(PROFILE)
 	@eval "$$($(BIN)/sparkctl credentials $(PROFILE) --env)" && \
-	echo "endpoint: $$OPENAI_BASE_URL (key: sparkctl credentials $(PROFILE))" && \
+	echo "endpoint: $$OPENAI_BASE_URL (key: $(BIN)/sparkctl credentials $(PROFILE))" && \
 	$(BIN)/python tests/ask.py "Hello, Sparks?"
+	@printf '%s\n' "To go on, from this folder:" \
+	"  source $(BIN)/activate" \
+	"  sparkctl status $(PROFILE)    # or plan, logs, doctor, stop: sparkctl --help" \
+	"  make demo-down                   # takes the two Sparks away"
 
 demo-down: $(READY)
 	@tests/engine.sh --as-is $(BIN)/sparkctl lab down

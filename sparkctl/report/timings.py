@@ -1,26 +1,32 @@
-"""Where the time of a run went: a line per step, the critical path, and how close the run came to it."""
+"""Where the time of a run went: the critical path, and how close the run came to it."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from sparkctl.amounts import span
+from sparkctl.amounts import plural, span
 from sparkctl.core.events import Event, RunEnded, StepEnded
 from sparkctl.core.journal import critical_path
 from sparkctl.report.page import Line
 
 
+SHORT = 0.01
+"""Share of the wall time below which a step is not named."""
+
+
 def show_timings(events: Sequence[Event]) -> list[Line]:
-    """Steps from the slowest down, those of the critical path marked."""
+    """What decided how long it took: the critical path, the slowest first. How long each step took is said above."""
     data = timings_data(events)
     path = data["critical_path"]["steps"]
-    width = max((len(step["id"]) for step in data["steps"]), default=0) + 2
-    lines = [Line("Timings", "bold")]
-    for step in data["steps"]:
-        heads = ((f"{span(step['seconds']):>12}  ", ""), (step["id"].ljust(width), ""))
-        lines.append(Line("on the critical path" if step["id"] in path else "", "cyan", 0, heads))
+    steps = [(step["id"], step["seconds"]) for step in data["steps"] if step["id"] in path]
+    long = [(name, seconds) for name, seconds in steps if seconds >= SHORT * data["seconds"]]
+    rest = [seconds for _, seconds in steps[len(long) :]]
+    rows = [*long, *([(plural(len(rest), "shorter step"), sum(rest))] if rest else [])]
     chain = data["critical_path"]["seconds"]
-    lines.append(Line(f"Wall time {span(data['seconds'])}, critical path {span(chain)}, ratio {data['ratio']:.2f}."))
-    return lines
+    return [
+        Line("Critical path, the slowest first", "bold"),
+        *(Line(name, heads=((f"{span(seconds):>12}  ", ""),)) for name, seconds in rows),
+        Line(f"Wall time {span(data['seconds'])}, critical path {span(chain)}, ratio {data['ratio']:.2f}."),
+    ]
 
 
 def timings_data(events: Sequence[Event]) -> dict[str, Any]:

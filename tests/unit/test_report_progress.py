@@ -228,23 +228,25 @@ def test_live_takes_events_from_many_threads() -> None:
     assert not progress.track.running
 
 
-def test_timings_mark_the_critical_path() -> None:
+def test_timings_show_what_the_lines_above_do_not() -> None:
     events: list[Event] = [
-        RunStarted("up", ("spark-1",), (("a@n", ()), ("b@n", ()), ("c@n", ("a@n",)))),
-        StepEnded("a@n", "n", "changed", 3.0),
+        RunStarted("up", ("n",), (("a@n", ()), ("b@n", ()), ("c@n", ("a@n",)), ("d@n", ("c@n",)))),
+        StepEnded("a@n", "n", "changed", 2.0),
         StepEnded("b@n", "n", "changed", 4.0),
-        StepEnded("c@n", "n", "changed", 2.0),
+        StepEnded("c@n", "n", "changed", 3.0),
+        StepEnded("d@n", "n", "unchanged", 0.01),
         RunEnded("done", 6.0),
     ]
     data = timings_data(events)
-    assert data["critical_path"] == {"steps": ["a@n", "c@n"], "seconds": 5.0}
-    assert data["ratio"] == 1.2
+    assert data["critical_path"] == {"steps": ["a@n", "c@n", "d@n"], "seconds": 5.01}
+    assert data["ratio"] == 1.198
+    assert [step["id"] for step in data["steps"]] == ["b@n", "c@n", "a@n", "d@n"]
     out = io.StringIO()
     Page(out, Look()).write(show_timings(events))
     assert out.getvalue().splitlines() == [
-        "Timings",
-        "       4.0 s  b@n",
-        "       3.0 s  a@n  on the critical path",
-        "       2.0 s  c@n  on the critical path",
+        "Critical path, the slowest first",
+        "       3.0 s  c@n",
+        "       2.0 s  a@n",
+        "       10 ms  1 shorter step",
         "Wall time 6.0 s, critical path 5.0 s, ratio 1.20.",
     ]
