@@ -11,7 +11,9 @@ from contextlib import contextmanager, nullcontext
 
 import paramiko
 
-CHANNEL_SECONDS = 30.0
+CHANNEL_SECONDS = 10.0
+"""As long as a connection may take: a node that is frozen keeps the old one, and opens no channel."""
+
 STREAMS = 5
 """Of ten: one is the lock's, three are those that the Docker client keeps, and one is for short commands."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import paramiko
 
+from sparkctl.transport.pulse import Pulse
 from sparkctl.transport.wrapper import MARK, Job
 
 CHUNK = 65536
@@ -79,15 +80,17 @@ class Capture:
             self.on_line(line.rstrip("\r"))
 
 
-def execute(channel: paramiko.Channel, job: Job, capture: Capture, timeout: float | None) -> None:
-    """Run the job on a fresh channel until it ends.
+def execute(
+    channel: paramiko.Channel, job: Job, capture: Capture, timeout: float | None, pulse: Pulse | None = None
+) -> None:
+    """Run the job on a fresh channel until it ends; while it is quiet, the pulse is felt.
 
-    The caller closes the channel, which ends whatever still runs. Raises OutOfTime, NoAnswer, and what paramiko
-    raises for a broken connection (SSHException, OSError, EOFError).
+    The caller closes the channel, which ends whatever still runs. Raises OutOfTime, NoAnswer, NoPulse, and what
+    paramiko raises for a broken connection (SSHException, OSError, EOFError).
     """
     deadline = time.monotonic() + (_EVER if timeout is None else timeout)
     begin(channel, job, deadline)
-    _drain(channel, capture, deadline)
+    _drain(channel, capture, deadline, pulse)
     capture.finish(_status(channel))
 
 
@@ -119,16 +122,21 @@ def _send(channel: paramiko.Channel, data: memoryview) -> None:
             channel.sendall(bytes(data[start : start + CHUNK]))
 
 
-def _drain(channel: paramiko.Channel, capture: Capture, deadline: float) -> None:
+def _drain(channel: paramiko.Channel, capture: Capture, deadline: float, pulse: Pulse | None) -> None:
     poller = select.poll()
     poller.register(channel.fileno(), select.POLLIN)
-    quiet_since = None
+    quiet_since, heard = None, time.monotonic()
     while not (channel.eof_received or channel.closed):
         left = deadline - time.monotonic()
         if left <= 0:
             raise OutOfTime
         ready = poller.poll(1000 * min(left, _LINGER))
         read_ready(channel, capture)
+        if ready:
+            heard = time.monotonic()
+        elif pulse and time.monotonic() - heard >= pulse.seconds:
+            pulse.feel()
+            heard = time.monotonic()
         # A daemon that the command left behind may hold the streams open for ever: the status is what counts.
         if ready or not channel.exit_status_ready():
             quiet_since = None

@@ -3,8 +3,8 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,12 +13,14 @@ import paramiko
 from sparkctl.errors import CommandFailed, ConnectionLost, SparkctlError, UnreachableError
 from sparkctl.topology import Cluster, Node
 from sparkctl.transport import login
+from sparkctl.transport.crowd import Watch, ask_all, unwatched
 from sparkctl.transport.door import Door, NoPlace
 from sparkctl.transport.exec import Capture, NoAnswer, OutOfTime, execute
 from sparkctl.transport.failures import command_failed, shorten, shorten_script
 from sparkctl.transport.hold import ChannelHold
 from sparkctl.transport.hostkeys import Ask, KnownHosts
 from sparkctl.transport.keys import Unlock
+from sparkctl.transport.pulse import NoPulse, Pulse
 from sparkctl.transport.session import Hold, Result
 from sparkctl.transport.tunnel import forwarded
 from sparkctl.transport.wrapper import Job, wrap_argv, wrap_hold, wrap_script, wrap_write
@@ -85,7 +87,7 @@ class SshSession:
         """Run a script that changes nothing and return what it printed. Raises UnreachableError, ConnectionLost."""
         capture = Capture()
         try:
-            self._execute(wrap_script(script), capture, PROBE_SECONDS)
+            self._execute(wrap_script(script), capture, PROBE_SECONDS, Pulse(self._transport))
         except OutOfTime as error:
             raise UnreachableError(
                 f"{self._node.name} did not answer the probes within {PROBE_SECONDS:g} s", where=self._node.name
@@ -217,14 +219,14 @@ class SshSession:
             raise self._failed(title, f"ended with status {capture.rc}", capture)
         return Result(capture.stdout, capture.stderr, capture.rc)
 
-    def _execute(self, job: Job, capture: Capture, timeout: float | None) -> None:
+    def _execute(self, job: Job, capture: Capture, timeout: float | None, pulse: Pulse | None = None) -> None:
         try:
             with self._door.passage(stream=timeout is None) as channel:
                 self._count()
-                execute(channel, job, capture, timeout)
+                execute(channel, job, capture, timeout, pulse)
         except NoPlace as error:
             raise self._too_many(error) from error
-        except (NoAnswer, paramiko.SSHException, OSError, EOFError) as error:
+        except (NoAnswer, NoPulse, paramiko.SSHException, OSError, EOFError) as error:
             raise self._lost() from error
 
     def _count(self) -> None:
@@ -243,8 +245,11 @@ class SshSession:
         )
 
     def _lost(self) -> ConnectionLost:
+        """The connection ended, or it stands and nobody answers: a machine that froze does not close it."""
+        transport = self._connection.client.get_transport()
+        frozen = transport is not None and transport.is_active()
         return ConnectionLost(
-            f"the connection to {self._node.name} broke",
+            f"{self._node.name} does not answer any more" if frozen else f"the connection to {self._node.name} broke",
             where=self._node.name,
             fix="run the same command again: it goes on from what the nodes hold",
         )
@@ -257,6 +262,7 @@ def open_all(
     accept_new: bool = False,
     ask: Ask | None = None,
     unlock: Unlock | None = None,
+    watch: Watch = unwatched,
 ) -> dict[str, SshSession]:
     """Connect to every node at once; sessions by node name, in rank order.
 
@@ -269,8 +275,7 @@ def open_all(
         except SparkctlError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=len(cluster.nodes)) as pool:
-        outcomes = dict(zip((n.name for n in cluster.nodes), pool.map(open_one, cluster.nodes), strict=True))
+    outcomes = ask_all({node.name: partial(open_one, node) for node in cluster.nodes}, watch)
     sessions = {name: opened for name, opened in outcomes.items() if isinstance(opened, SshSession)}
     failures = {name: error for name, error in outcomes.items() if isinstance(error, SparkctlError)}
     if failures:

@@ -11,15 +11,15 @@ import paramiko
 from sparkctl.errors import UnreachableError
 
 CHUNK = 65536
-DIAL_SECONDS = 30.0
+DIAL_SECONDS = 10.0
 
 
 @contextmanager
 def forwarded(transport: Callable[[], paramiko.Transport], host: str, port: int) -> Iterator[int]:
     """Yield a free local port; every connection to it travels over the transport to `host:port`.
 
-    A connection that the node refuses is closed at once. On leaving, open connections are ended and all threads with
-    them.
+    A connection that the node refuses is closed at once. On leaving, open connections are ended, and their threads
+    follow: nobody waits for one that dials through to a node which does not answer.
     """
     with _Listener(transport, (host, port)) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -33,8 +33,7 @@ def forwarded(transport: Callable[[], paramiko.Transport], host: str, port: int)
 
 
 class _Listener(ThreadingTCPServer):
-    daemon_threads = False
-    block_on_close = True
+    daemon_threads = True
 
     def __init__(self, transport: Callable[[], paramiko.Transport], target: tuple[str, int]) -> None:
         self.transport, self.target = transport, target
