@@ -25,8 +25,14 @@ Shown = tuple[bool, str, str]
 
 Look = Callable[[], Shown]
 
+Tell = Callable[[str], None]
+
 PROMPT = "Say hello to two Sparks."
 TOKENS = 24
+API = "vllm"
+"""The service that answers clients, on the head."""
+TOKEN_SECONDS = 30.0
+"""Between two tokens, and before the first: a server that is this late is of no use to a client, busy or not."""
 DOORS = {
     "/v1/models": ("/v1/models", {}),
     "/invocations": ("/invocations", {}),
@@ -59,21 +65,45 @@ class Reply:
     first: float
 
 
-def prove(config: "Config", sessions: Mapping[str, Session], api_key: str, prompt: str = PROMPT) -> list[Proof]:
-    """All proofs in the order in which a failure of one explains the next."""
+def _silent(_doing: str, /) -> None:
+    """Nobody listens."""
+
+
+def prove(
+    config: "Config", sessions: Mapping[str, Session], api_key: str, prompt: str = PROMPT, tell: Tell = _silent
+) -> list[Proof]:
+    """All proofs in the order in which a failure of one explains the next; `tell` hears what is being tried.
+
+    Where no API server runs there is one, which says so; where it does not answer, nothing more is asked of it.
+    """
     head, port = config.cluster.head, config.profile.ports.api
-    proofs = [_timed("ray", lambda: _ray(config, sessions))] if _uses_ray(config, sessions) else []
+    running = _running(config, sessions)
+    if API not in running:
+        shows = f"no container of the API runs on {head.name}: not deployed, or stopped"
+        return [Proof("deployed", passed=False, shows=shows, seconds=0.0, fix="sparkctl up")]
+    proofs: list[Proof] = []
+
+    def add(name: str, look: Look) -> bool:
+        tell(f"proving: {name}")
+        proofs.append(_timed(name, look))
+        return proofs[-1].passed
+
+    if "ray-head" in running:
+        add("ray", lambda: _ray(config, sessions))
     with sessions[head.name].forward(config.cluster.api_ip, port) as local:
         url = f"http://127.0.0.1:{local}/v1"
-        proofs.append(_timed("key", lambda: _refuses(url)))
-        proofs.append(_timed("token", lambda: _token(url, api_key, endpoint(config), prompt)))
-    return [*proofs, _timed("reach", lambda: _reach(config.cluster.api_ip, port))]
+        if not add("health", lambda: _answers(url)):
+            return proofs
+        add("key", lambda: _refuses(url))
+        add("token", lambda: _token(url, api_key, endpoint(config), prompt))
+    add("reach", lambda: _reach(config.cluster.api_ip, port))
+    return proofs
 
 
 def read_key(config: "Config", sessions: Mapping[str, Session]) -> str:
     """The API key, from the head: the only place where a generated one lies. Raises SparkctlError where it is not."""
     head, path = config.cluster.head.name, key_path(config)
-    key = sessions[head].run(("cat", path), check=False).stdout.strip()
+    key = sessions[head].run(("cat", path), check=False, timeout=10).stdout.strip()
     if not key:
         raise SparkctlError(f"there is no API key on {head}", where=f"{head}: {path}", fix="deploy first: sparkctl up")
     return key
@@ -112,12 +142,12 @@ def _timed(name: str, look: Look) -> Proof:
     return Proof(name, passed, shows, time.monotonic() - began, "" if passed else fix)
 
 
-def _uses_ray(config: "Config", sessions: Mapping[str, Session]) -> bool:
-    """True where the head runs a Ray container of this cluster."""
+def _running(config: "Config", sessions: Mapping[str, Session]) -> set[str]:
+    """Of the services that a head may run, those that do."""
     head = config.cluster.head.name
     with docker_errors(head, "list containers"):
         names = [container.name for container in sessions[head].docker.containers.list()]
-    return container_name(config.cluster, "ray-head") in names
+    return {service for service in ("ray-head", API) if container_name(config.cluster, service) in names}
 
 
 def _ray(config: "Config", sessions: Mapping[str, Session]) -> Shown:
@@ -125,6 +155,15 @@ def _ray(config: "Config", sessions: Mapping[str, Session]) -> Shown:
     missing = [node.name for node in config.cluster.nodes if node.data_ip not in gpus]
     shows = f"{len(gpus)} nodes, {sum(gpus.values()):.0f} GPUs"
     return not missing, shows + (f"; missing: {', '.join(missing)}" if missing else ""), "sparkctl up"
+
+
+def _answers(url: str) -> Shown:
+    """The server says that it is well; it says nothing while it loads."""
+    try:
+        status = _status(url.removesuffix("/v1") + "/health", {})
+    except OSError:
+        return False, "the API does not answer yet: the engine loads, or has failed", "sparkctl logs vllm"
+    return status == 200, f"/health answers {status}", "sparkctl logs vllm"
 
 
 def _refuses(url: str) -> Shown:
@@ -149,12 +188,14 @@ def _status(url: str, headers: dict[str, str]) -> int:
 
 
 def _token(url: str, api_key: str, target: Endpoint, prompt: str) -> Shown:
-    from openai import DefaultHttpxClient, OpenAI, OpenAIError
+    from openai import APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError
 
     direct = DefaultHttpxClient(trust_env=False)
     try:
-        with OpenAI(base_url=url, api_key=api_key, timeout=120, max_retries=0, http_client=direct) as client:
+        with OpenAI(base_url=url, api_key=api_key, timeout=TOKEN_SECONDS, max_retries=0, http_client=direct) as client:
             reply = stream(client, target.model, prompt)
+    except APITimeoutError:
+        return False, f"no token within {TOKEN_SECONDS:.0f} s: the request hangs", "sparkctl doctor"
     except OpenAIError as error:
         return False, f"{target.model} does not answer: {error}", "sparkctl logs vllm"
     shows = f"{reply.tokens} tokens, the first after {reply.first * 1000:.0f} ms: {reply.text.strip()!r}"

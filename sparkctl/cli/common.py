@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from sparkctl.core.step import Step
     from sparkctl.facts.probe import Want
     from sparkctl.report.screen import Screen
+    from sparkctl.report.waiting import Waiting
     from sparkctl.topology import Node
+    from sparkctl.transport.crowd import Watch
     from sparkctl.transport.ssh import SshSession
 
 P = ParamSpec("P")
@@ -72,6 +74,12 @@ class Options:
         from sparkctl.report.screen import Screen
 
         return Screen(verb, self.json, self.quiet, self.verbose, self.no_color, self.again)
+
+    def waiting(self) -> "Waiting":
+        """A line on a terminal that says which nodes are waited for."""
+        from sparkctl.report.waiting import Waiting
+
+        return Waiting(wanted=not (self.json or self.quiet))
 
     @property
     def again(self) -> str:
@@ -145,11 +153,14 @@ def flags_of(words: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def open_sessions(config: "Config", options: Options) -> "Iterator[Mapping[str, SshSession]]":
+def open_sessions(
+    config: "Config", options: Options, watch: "Watch | None" = None
+) -> "Iterator[Mapping[str, SshSession]]":
     """A session to every node. Raises UnreachableError, HostKeyError, LoginError."""
+    from sparkctl.transport.crowd import unwatched
     from sparkctl.transport.ssh import open_all
 
-    sessions = open_all(config.cluster, **manners(config, options))
+    sessions = open_all(config.cluster, **manners(config, options), watch=watch or unwatched)
     try:
         yield sessions
     finally:
@@ -185,18 +196,22 @@ def ask_host_key() -> Callable[[str, str], bool] | None:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
 
+    from sparkctl.transport.crowd import on_desk
+
     def ask(host: str, fingerprint: str) -> bool:
         typer.echo(f"The host key of {host} is not on record: {fingerprint}", err=True)
         return typer.confirm("Trust it?", default=False, err=True)
 
-    return ask
+    return lambda host, fingerprint: on_desk(lambda: ask(host, fingerprint))
 
 
 def ask_passphrase() -> Callable[[str], str] | None:
     """A question for the passphrase of a key, where there is somebody to answer."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
-    return lambda file: str(typer.prompt(f"Passphrase of {file}", hide_input=True, err=True))
+    from sparkctl.transport.crowd import on_desk
+
+    return lambda file: on_desk(lambda: str(typer.prompt(f"Passphrase of {file}", hide_input=True, err=True)))
 
 
 def wants_of(steps: "Sequence[Step]") -> "list[Want]":

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sparkctl.cli.status import Reach
     from sparkctl.config.load import Config
     from sparkctl.core.plan import Plan
-    from sparkctl.prove import Proof
+    from sparkctl.prove import Proof, Tell
 
 app = new_app()
 
@@ -33,7 +33,8 @@ def examination(options: Options) -> int:
     config = load_config(options)
     with reaching(config, options) as reach:
         plan = examine(config, reach)
-        proofs = prove_serving(config, plan, reach)
+        with options.waiting() as waiting:
+            proofs = prove_serving(config, plan, reach, waiting.say)
     screen.show(screen.advise(show_examination(plan.items, reach.errors, screen.glyphs, verbose=screen.verbose)))
     screen.show(screen.advise(show_proofs(proofs, screen.glyphs)))
     well = plan.clean and not reach.errors and all(proof.passed for proof in proofs)
@@ -53,10 +54,10 @@ def examine(config: "Config", reach: "Reach") -> "Plan":
     return make_plan(known, facts)
 
 
-def prove_serving(config: "Config", plan: "Plan", reach: "Reach") -> "list[Proof]":
+def prove_serving(config: "Config", plan: "Plan", reach: "Reach", tell: "Tell") -> "list[Proof]":
     """The proofs of `sparkctl test`, where there is something that serves."""
     from sparkctl.core.step import Ok
     from sparkctl.prove import prove, read_key
 
     serving = [item for item in plan.items if item.step.name == "serving" and isinstance(item.finding, Ok)]
-    return prove(config, reach.sessions, read_key(config, reach.sessions)) if serving else []
+    return prove(config, reach.sessions, read_key(config, reach.sessions), tell=tell) if serving else []

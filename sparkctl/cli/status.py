@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,13 +15,20 @@ from sparkctl.cli.common import Options, load_config, manners, new_app, wants_of
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
     from sparkctl.core.step import Step
-    from sparkctl.facts.probe import Facts
+    from sparkctl.errors import UnreachableError
+    from sparkctl.facts.probe import Answer, Facts
+    from sparkctl.report.canvas import Canvas
+    from sparkctl.report.page import Line
     from sparkctl.report.screen import Screen
     from sparkctl.report.status import Status
     from sparkctl.topology import Node
+    from sparkctl.transport.crowd import Watch
     from sparkctl.transport.ssh import SshSession
 
 app = new_app()
+
+LATE_SECONDS = 2.0
+"""A look of `--watch` that takes longer waits for a node: what the last one saw is marked as old."""
 
 
 @app.command()
@@ -61,26 +68,49 @@ class Reach:
     sessions: "dict[str, SshSession]" = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
-    def open(self) -> None:
-        """Connect to every node that has no session, all at once."""
-        missing = [node for node in self.config.cluster.nodes if node.name not in self.sessions]
-        with ThreadPoolExecutor(max_workers=len(missing) or 1) as pool:
-            list(pool.map(self._open, missing))
+    def ask(self, steps: "Sequence[Step]", watch: "Watch | None" = None) -> "Facts":
+        """What every node that answers says: each is connected to where it is not, then asked, all at once."""
+        from sparkctl.facts.probe import Facts
+        from sparkctl.transport.crowd import ask_all
 
-    def drop(self, node: str, why: str) -> None:
-        """Forget a session that broke."""
-        self.errors[node] = why
-        self.sessions.pop(node).close()
+        nodes = self.config.cluster.nodes
+        with self.options.waiting() as waiting:
+            found = ask_all({node.name: partial(self._ask, node, steps) for node in nodes}, watch or waiting.watch)
+        answers = {}
+        for node, (session, said) in found.items():
+            self._keep(node, session)
+            if isinstance(said, dict):
+                answers[node] = said
+                self.errors.pop(node, None)
+            else:
+                self.errors[node] = f"{said.what}. Next: {said.fix}" if said.fix else said.what
+        return Facts(answers)
 
-    def _open(self, node: "Node") -> None:
+    def _ask(
+        self, node: "Node", steps: "Sequence[Step]"
+    ) -> "tuple[SshSession | None, dict[str, Answer] | UnreachableError]":
+        """The node's open session, and its answers or why there are none."""
+        from sparkctl.core.plan import ask
         from sparkctl.errors import UnreachableError
+        from sparkctl.facts.docker import CONTAINERS
+        from sparkctl.facts.probe import Want
         from sparkctl.transport.ssh import SshSession
 
+        wants = [*(want for want in wants_of(steps) if want.node == node.name), Want(node.name, CONTAINERS)]
+        session = self.sessions.get(node.name)
         try:
-            self.sessions[node.name] = SshSession(node, **manners(self.config, self.options))
-            self.errors.pop(node.name, None)
+            session = session or SshSession(node, **manners(self.config, self.options))
+            return session, ask(session, wants)
         except UnreachableError as error:
-            self.errors[node.name] = f"{error.what}. Next: {error.fix}" if error.fix else error.what
+            if session:
+                session.close()
+            return None, error
+
+    def _keep(self, node: str, session: "SshSession | None") -> None:
+        if session:
+            self.sessions[node] = session
+        else:
+            self.sessions.pop(node, None)
 
 
 @contextmanager
@@ -94,13 +124,13 @@ def reaching(config: "Config", options: Options) -> Iterator[Reach]:
             session.close()
 
 
-def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach) -> "Status":
+def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach, watch: "Watch | None" = None) -> "Status":
     """Put the probes to the nodes that answer; steps that would ask another node stay unknown."""
     from sparkctl.core.plan import make_plan
     from sparkctl.report.status import make_status
     from sparkctl.stacks.serving import endpoint, serves
 
-    facts, known = look(steps, reach)
+    facts, known = look(steps, reach, watch)
     place = endpoint(config) if serves(config) else None
     return make_status(
         config.cluster,
@@ -109,52 +139,42 @@ def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach) -> "Sta
         facts,
         reach.errors,
         len(steps) - len(known),
+        datetime.now(UTC),
     )
 
 
-def look(steps: "Sequence[Step]", reach: Reach) -> "tuple[Facts, list[Step]]":
+def look(steps: "Sequence[Step]", reach: Reach, watch: "Watch | None" = None) -> "tuple[Facts, list[Step]]":
     """What the nodes that answer say, and the steps that can be checked by it."""
-    reach.open()
-    facts = _ask(steps, reach)
-    return facts, [s for s in steps if all(n in reach.sessions for n in (s.node, *(w.node for w in s.wants)))]
-
-
-def _ask(steps: "Sequence[Step]", reach: Reach) -> "Facts":
-    """Facts of every node that answers; one that stops answering is dropped, the others count."""
-    from sparkctl.core.plan import gather
-    from sparkctl.errors import UnreachableError
-    from sparkctl.facts.docker import CONTAINERS
-    from sparkctl.facts.probe import Facts, Want
-
-    def ask(item: "tuple[str, SshSession]") -> "Facts | UnreachableError":
-        node, session = item
-        wants = [want for want in wants_of(steps) if want.node == node]
-        try:
-            return gather({node: session}, [*wants, Want(node, CONTAINERS)])
-        except UnreachableError as error:
-            return error
-
-    items = list(reach.sessions.items())
-    facts = Facts({})
-    with ThreadPoolExecutor(max_workers=len(items) or 1) as pool:
-        for (node, _), answer in zip(items, pool.map(ask, items), strict=True):
-            if isinstance(answer, UnreachableError):
-                reach.drop(node, answer.what)
-            else:
-                facts = facts.merged(answer)
-    return facts
+    facts = reach.ask(steps, watch)
+    there = reach.sessions.keys()
+    return facts, [s for s in steps if {s.node, *(want.node for want in s.wants if want.vital)} <= there]
 
 
 def watch_status(screen: "Screen", config: "Config", steps: "Sequence[Step]", reach: Reach, interval: float) -> int:
-    """Show the status anew every `interval` seconds, until Ctrl-C, which is the way to end it and no failure."""
+    """Show the status anew every `interval` seconds, until Ctrl-C, which is the way to end it and no failure.
+
+    While a look takes long, what was seen by the last one is shown as what it is.
+    """
     from sparkctl.report.canvas import Canvas
-    from sparkctl.report.status import show_status, status_data
+    from sparkctl.report.status import show_status, show_time, status_data
 
     try:
+        now = read_status(config, steps, reach)
         with Canvas(screen) as canvas:
             while True:
-                now = read_status(config, steps, reach)
-                canvas.draw(screen.advise(show_status(now, screen.glyphs, datetime.now(UTC))), status_data(now))
+                seen = datetime.now(UTC)
+                lines = screen.advise(show_status(now, screen.glyphs, seen))
+                canvas.draw([*lines, show_time(seen)], status_data(now))
                 time.sleep(interval)
+                due = time.monotonic() + LATE_SECONDS
+                now = read_status(config, steps, reach, partial(_fade, canvas, lines, seen, due))
     except KeyboardInterrupt:
         return 0
+
+
+def _fade(canvas: "Canvas", lines: "Sequence[Line]", seen: datetime, due: float, waiting: Sequence[str]) -> None:
+    """Show the last picture as old, once its successor is late."""
+    from sparkctl.report.status import show_stale
+
+    if waiting and time.monotonic() > due:
+        canvas.redraw(show_stale(lines, seen, datetime.now(UTC), waiting))

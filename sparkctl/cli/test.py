@@ -26,8 +26,8 @@ def test(
     screen = options.screen("test")
     config = load_config(options)
     place = endpoint(config)
-    with open_sessions(config, options) as sessions:
-        proofs = prove(config, sessions, read_key(config, sessions), prompt or PROMPT)
+    with options.waiting() as waiting, open_sessions(config, options, waiting.watch) as sessions:
+        proofs = prove(config, sessions, read_key(config, sessions), prompt or PROMPT, waiting.say)
     screen.put(cluster=config.cluster.name, endpoint=place.url, **proofs_data(proofs))
     screen.show(screen.advise(show_proofs(proofs, screen.glyphs)))
     passed = all(proof.passed for proof in proofs)

@@ -45,8 +45,12 @@ def up(
     screen = options.screen("up")
     config = load_config(options)
     name, todo = config.cluster.name, within(steps(config), until)
-    with open_sessions(config, options) as sessions, held(sessions[config.cluster.head.name], name, "up") as lock:
-        made = make_plan(todo, gather(sessions, wants_of(todo)))
+    watch = options.waiting().watch
+    with (
+        open_sessions(config, options, watch) as sessions,
+        held(sessions[config.cluster.head.name], name, "up") as lock,
+    ):
+        made = make_plan(todo, gather(sessions, wants_of(todo), watch))
         show_plan(screen, config, made)
         screen.put(transport=traffic(sessions))
         if made.blocked:

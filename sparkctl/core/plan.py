@@ -4,16 +4,17 @@ Made from facts alone. The planner holds probers, which cannot write; see `trans
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from graphlib import TopologicalSorter
 
 from sparkctl.core.action import Action
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, Step, step_id
 from sparkctl.facts.probe import Answer, Facts, Want, frame, new_nonce, unframe
+from sparkctl.transport.crowd import Watch, ask_all, unwatched
 from sparkctl.transport.session import Prober
 
-__all__ = ["Item", "Plan", "UndoItem", "gather", "id_of", "make_plan", "make_undo", "ordered"]
+__all__ = ["Item", "Plan", "UndoItem", "ask", "gather", "id_of", "make_plan", "make_undo", "ordered"]
 
 
 @dataclass(frozen=True)
@@ -81,19 +82,45 @@ def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
     return tuple(by_id[key] for key in TopologicalSorter(graph).static_order())
 
 
-def gather(probers: Mapping[str, Prober], wants: Iterable[Want]) -> Facts:
+def ask(prober: Prober, wants: Iterable[Want]) -> dict[str, Answer]:
+    """Put probes to one node, in one round trip; the answers by name. Raises UnreachableError."""
+    nonce = new_nonce()
+    return unframe(prober.probe(frame((want.probe for want in wants), nonce)), nonce)
+
+
+def gather(probers: Mapping[str, Prober], wants: Iterable[Want], watch: Watch = unwatched) -> Facts:
     """Put every wanted probe, all nodes at once, one round trip each. Raises UnreachableError."""
     by_node: dict[str, list[Want]] = {}
     for want in wants:
         by_node.setdefault(want.node, []).append(want)
-    with ThreadPoolExecutor(max_workers=len(by_node) or 1) as pool:
-        answers = pool.map(lambda node: _ask(probers[node], by_node[node]), by_node)
-        return Facts(dict(zip(by_node, answers, strict=True)))
+    return Facts(ask_all({node: partial(ask, probers[node], asked) for node, asked in by_node.items()}, watch))
 
 
 def make_plan(steps: Sequence[Step], facts: Facts) -> Plan:
-    """Check every step; one that needs a step which is itself pending or missing may say so by `Pending`."""
-    return Plan(tuple(Item(step, step.check(facts)) for step in ordered(steps)))
+    """Check every step; one that needs a step which is itself pending or missing may say so by `Pending`.
+
+    A finding that may be the symptom of a step below which is not as wished becomes `Pending` on that step.
+    """
+    items: list[Item] = []
+    unmet: dict[str, str] = {}
+    for step in ordered(steps):
+        finding = step.check(facts)
+        below = next((unmet[need] for need in step.needs if need in unmet), "")
+        items.append(Item(step, _explained(finding, below)))
+        if not isinstance(finding, Ok) or below:
+            unmet[id_of(step)] = below if isinstance(finding, Ok) else id_of(step)
+    return Plan(tuple(items))
+
+
+def _explained(finding: Finding, below: str) -> Finding:
+    """The finding, or the step below that explains it."""
+    match finding:
+        case Absent(_, note, symptom=True) if below:
+            return Pending(below, note)
+        case Drifted(differences, symptom=True) if below:
+            return Pending(below, "; ".join(differences))
+        case _:
+            return finding
 
 
 def make_undo(steps: Sequence[Step], facts: Facts, layers: frozenset[Layer]) -> tuple[UndoItem, ...]:
@@ -101,8 +128,3 @@ def make_undo(steps: Sequence[Step], facts: Facts, layers: frozenset[Layer]) -> 
     candidates = [step for step in reversed(ordered(steps)) if step.layer in layers]
     items = (UndoItem(step, step.undo(facts)) for step in candidates)
     return tuple(item for item in items if item.actions)
-
-
-def _ask(prober: Prober, wants: Sequence[Want]) -> dict[str, Answer]:
-    nonce = new_nonce()
-    return unframe(prober.probe(frame((want.probe for want in wants), nonce)), nonce)

@@ -31,28 +31,33 @@ class Ok:
 
 @dataclass(frozen=True)
 class Absent:
-    """Not there; the actions make it."""
+    """Not there; the actions make it. `note` is what is seen meanwhile, `symptom` as in `Drifted`."""
 
     actions: tuple[Action, ...]
+    note: str = ""
+    symptom: bool = False
 
 
 @dataclass(frozen=True)
 class Drifted:
     """There, but not as wished; `differences` says how, the actions mend it.
 
-    `disrupts` is true where mending stops something that serves: worth a question before it is done.
+    `disrupts` is true where mending stops something that serves: worth a question before it is done. `symptom` is
+    true where the cause may be in a step below: while one of those is not as wished, it is mended first.
     """
 
     differences: tuple[str, ...]
     actions: tuple[Action, ...]
     disrupts: bool = False
+    symptom: bool = False
 
 
 @dataclass(frozen=True)
 class Pending:
-    """Cannot be known before the step `on` has been applied."""
+    """Cannot be known before the step `on` has been applied; `note` is what is seen meanwhile."""
 
     on: str
+    note: str = ""
 
 
 @dataclass(frozen=True)

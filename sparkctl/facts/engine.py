@@ -6,18 +6,30 @@ from dataclasses import dataclass
 
 from sparkctl.facts.probe import Answer, Probe
 
+LOOK_SECONDS = 5
+"""How long a look waits for the one token. An idle server needs well under a second; one that takes more is busy or
+hangs, and a reader who wants to know what is the matter should not wait for the difference."""
+
+PATIENT_SECONDS = 30
+"""How long `up` waits for it before it takes a busy server for one that hangs; the first one after a start is slow."""
+
+_OUT_OF_TIME = 28
+"""curl's exit status."""
+
 
 @dataclass(frozen=True)
 class ApiFact:
     """One look at the API: status of /health, status of a one-token streamed completion, 0 where nothing answered.
 
-    `token` is true when a chunk with a choice came through the stream; `error` is the server's own words.
+    `token` is true when a chunk with a choice came through the stream; `error` is the server's own words; `hung` is
+    true when the completion was still unanswered at the end of the time that the look had.
     """
 
     health: int
     completion: int
     token: bool
     error: str = ""
+    hung: bool = False
 
     @property
     def serving(self) -> bool:
@@ -34,7 +46,7 @@ def ray_peers_probe(port: int) -> Probe[frozenset[str]]:
     return Probe(f"ray-peers:{port}", script, _peers)
 
 
-def api_probe(address: str, port: int, model: str, key_path: str) -> Probe[ApiFact]:
+def api_probe(address: str, port: int, model: str, key_path: str, seconds: int = LOOK_SECONDS) -> Probe[ApiFact]:
     """Ask /health, then for one streamed token; the key goes to curl through a descriptor, never through argv."""
     url = f"http://{address}:{port}"
     body = json.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0, "stream": True})
@@ -43,8 +55,10 @@ curl() {{ command curl -s --noproxy '*' --connect-timeout 2 "$@"; }}
 health=$(curl -o /dev/null -m 5 -w '%{{http_code}}' {url}/health)
 echo "health=$health"
 [ "$health" = 200 ] || exit 0
-curl -N -m 30 -w '\\ncompletion=%{{http_code}}\\n' -H 'Content-Type: application/json' \\
-  -H @<(printf 'Authorization: Bearer %s' "$(cat '{key_path}')") -d '{body}' {url}/v1/completions"""
+curl -N -m {seconds} -w '\\ncompletion=%{{http_code}}\\n' -H 'Content-Type: application/json' \\
+  -H @<(printf 'Authorization: Bearer %s' "$(cat '{key_path}')") -d '{body}' {url}/v1/completions
+echo "curl=$?"
+"""
     return Probe("api", script, _api)
 
 
@@ -57,8 +71,10 @@ def _api(answer: Answer) -> ApiFact:
     text = answer.stdout
     chunks = [line[6:] for line in text.splitlines() if line.startswith("data: {")]
     token = any('"choices"' in chunk for chunk in chunks) and not any('"error"' in chunk for chunk in chunks)
-    rest = [line for line in text.splitlines() if line and not re.match(r"(health|completion)=|data: \[", line)]
-    return ApiFact(_code(text, "health"), _code(text, "completion"), token, "" if token else " ".join(rest)[:400])
+    rest = [line for line in text.splitlines() if line and not re.match(r"(health|completion|curl)=|data: \[", line)]
+    error = "" if token else " ".join(rest)[:400]
+    hung = not token and _code(text, "curl") == _OUT_OF_TIME
+    return ApiFact(_code(text, "health"), _code(text, "completion"), token, error, hung)
 
 
 def _code(text: str, name: str) -> int:

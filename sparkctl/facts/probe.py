@@ -42,10 +42,14 @@ class Probe(Generic[T]):
 
 @dataclass(frozen=True)
 class Want:
-    """A probe and the node that it is put to."""
+    """A probe and the node that it is put to.
+
+    A `vital` one must be answered before the step can be checked; without the others it can, by less.
+    """
 
     node: str
     probe: Probe[Any]
+    vital: bool = True
 
 
 class Facts:

@@ -27,13 +27,18 @@ class Canvas:
         if self._live:
             self._live.stop()
 
-    def draw(self, lines: Sequence[Line], data: Mapping[str, object]) -> None:
-        """Draw a picture; `data` is the same for a program."""
+    def redraw(self, lines: Sequence[Line]) -> None:
+        """Draw over the last picture where that can be; elsewhere nothing, as nothing new is known."""
         from rich.console import Group
 
         if self._live:
             rows = [row for line in lines for row in self.screen.page.rows(line)]
             self._live.update(Group(*rows), refresh=True)
+
+    def draw(self, lines: Sequence[Line], data: Mapping[str, object]) -> None:
+        """Draw a picture; `data` is the same for a program."""
+        if self._live:
+            self.redraw(lines)
         elif self.screen.json:
             print(json.dumps({"schema": f"sparkctl/{self.screen.verb}/1", **data}, ensure_ascii=False), flush=True)
         else:

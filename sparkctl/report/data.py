@@ -17,7 +17,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 
 def item_data(item: Item) -> dict[str, Any]:
     """One step: `finding` is ok, absent, drifted, pending or blocked; the other members belong to the finding."""
-    finding = {key: value for key, value in vars(item.finding).items() if key != "actions"}
+    finding = {key: value for key, value in vars(item.finding).items() if key not in ("actions", "symptom")}
     return {
         **_step(item),
         "finding": type(item.finding).__name__.lower(),

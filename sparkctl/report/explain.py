@@ -7,6 +7,7 @@ from sparkctl.core.plan import Item
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Ok, Pending
 from sparkctl.report.look import Glyphs
 from sparkctl.report.page import Line
+from sparkctl.report.status import next_step
 
 WHY: Mapping[str, str] = {
     "host": "The engine takes most of a Spark's one memory. Another program on the GPU, a driver that differs between"
@@ -44,6 +45,7 @@ WHY: Mapping[str, str] = {
 def show_examination(items: Sequence[Item], errors: Mapping[str, str], glyphs: Glyphs, *, verbose: bool) -> list[Line]:
     """Every check of every node: what was found, and for what is not fine why it matters and what mends it."""
     nodes = dict.fromkeys((*(item.step.node for item in items), *errors))
+    mend = next_step(items, errors)
     width = max((len(item.step.name) for item in items), default=0) + 2
     lines: list[Line] = []
     for node in nodes:
@@ -54,27 +56,29 @@ def show_examination(items: Sequence[Item], errors: Mapping[str, str], glyphs: G
             )
         for item in items:
             if item.step.node == node:
-                lines += _lines(item, glyphs, width, verbose=verbose)
+                lines += _lines(item, glyphs, width, mend, verbose=verbose)
     return lines
 
 
 def examination_data(items: Sequence[Item], errors: Mapping[str, str]) -> dict[str, Any]:
     """For --json."""
+    mend = next_step(items, errors)
     findings = [
         {"step": item.id, "node": item.step.node, "ok": isinstance(item.finding, Ok), "found": _found(item.finding)}
-        | {"why": WHY.get(item.step.name, ""), "fix": _fix(item.finding)}
+        | {"why": WHY.get(item.step.name, ""), "fix": _fix(item.finding, mend)}
         for item in items
     ]
     return {"findings": findings, "unreachable": dict(errors)}
 
 
-def _lines(item: Item, glyphs: Glyphs, width: int, *, verbose: bool) -> list[Line]:
+def _lines(item: Item, glyphs: Glyphs, width: int, mend: str, *, verbose: bool) -> list[Line]:
     fine = isinstance(item.finding, Ok)
     mark, style = (glyphs.ok, "green") if fine else (glyphs.blocked, "red")
     if isinstance(item.finding, Pending):
         mark, style = glyphs.later, "cyan"
     lines = [Line(_found(item.finding), heads=((f"  {mark} ", style), (item.step.name.ljust(width), "")))]
-    more = [("why", WHY.get(item.step.name, "")) if verbose or not fine else ("", ""), ("fix", _fix(item.finding))]
+    why = WHY.get(item.step.name, "") if verbose or not fine else ""
+    more = [("why", why), ("fix", _fix(item.finding, mend))]
     lines += [Line(text, "dim", heads=((" " * (width + 4) + f"{head}: ", "dim"),)) for head, text in more if text]
     return lines
 
@@ -83,17 +87,18 @@ def _found(finding: Finding) -> str:
     match finding:
         case Ok(note):
             return note or "fine"
-        case Absent(actions):
-            return "missing: sparkctl up would " + "; ".join(action.summary for action in actions)
+        case Absent(actions, note):
+            return f"{note or 'missing'}: sparkctl up would " + "; ".join(action.summary for action in actions)
         case Drifted(differences):
             return "; ".join(differences)
-        case Pending(on):
-            return f"cannot be known before {on}"
+        case Pending(on, note):
+            return f"{note}; first see to {on}" if note else f"cannot be known before {on}"
         case Blocked(problem):
             return problem
 
 
-def _fix(finding: Finding) -> str:
+def _fix(finding: Finding, mend: str) -> str:
+    """Its own fix, or `mend`, which is `sparkctl up` or what has to be done before that works."""
     if isinstance(finding, Blocked):
         return finding.fix
-    return "sparkctl up" if isinstance(finding, Absent | Drifted) else ""
+    return mend if isinstance(finding, Absent | Drifted) else ""

@@ -1,12 +1,12 @@
 """The state of a cluster as a reader wants it: per node what runs, since when, and what differs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from sparkctl.amounts import plural, span
-from sparkctl.core.plan import Plan
+from sparkctl.core.plan import Item, Plan
 from sparkctl.core.service import LABEL_CLUSTER, LABEL_SERVICE
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
@@ -43,7 +43,10 @@ class NodeState:
 
 @dataclass(frozen=True)
 class Status:
-    """The cluster. `state` is ok, drifted, not deployed or unreachable; `unknown` steps could not be checked."""
+    """The cluster. `state` is ok, drifted, not deployed or unreachable; `unknown` steps could not be checked.
+
+    `next` is what to do, empty when all is as configured; `as_of` the laptop's time of the look, ISO 8601 in UTC.
+    """
 
     cluster: str
     state: str
@@ -52,6 +55,8 @@ class Status:
     steps: int
     differ: int
     unknown: int
+    next: str
+    as_of: str
     nodes: tuple[NodeState, ...]
 
     @property
@@ -61,12 +66,35 @@ class Status:
 
 
 def make_status(
-    cluster: Cluster, place: tuple[str, str], plan: Plan, facts: Facts, errors: Mapping[str, str], unknown: int
+    cluster: Cluster,
+    place: tuple[str, str],
+    plan: Plan,
+    facts: Facts,
+    errors: Mapping[str, str],
+    unknown: int,
+    now: datetime,
 ) -> Status:
     """The status from a plan over the nodes that answer; `place` is endpoint and model, `unknown` steps left out."""
     nodes = tuple(_node(cluster, node, plan, facts, errors.get(node.name, "")) for node in cluster.nodes)
     differ = len([item for item in plan.items if not isinstance(item.finding, Ok)])
-    return Status(cluster.name, _state(nodes, plan, differ), *place, len(plan.items) + unknown, differ, unknown, nodes)
+    state, count = _state(nodes, plan, differ), len(plan.items) + unknown
+    advice = "" if state == OK else next_step(plan.items, errors, answering=state != UNREACHABLE)
+    stamp = now.isoformat(timespec="seconds")
+    return Status(cluster.name, state, *place, count, differ, unknown, advice, stamp, nodes)
+
+
+def next_step(items: Sequence[Item], errors: Mapping[str, str], *, answering: bool = True) -> str:
+    """What to do about what is not as configured: `up` works only where all nodes answer and nothing blocks it."""
+    if not answering:
+        return "check the addresses and the network, then sparkctl doctor"
+    if errors:
+        return f"bring back {', '.join(errors)}, then sparkctl up"
+    blocked = {item.id: item.finding.fix for item in items if isinstance(item.finding, Blocked)}
+    fixes = dict.fromkeys(line for fix in blocked.values() for line in fix.splitlines())
+    if not blocked:
+        return "sparkctl up"
+    first = next(iter(fixes), "see sparkctl doctor")
+    return f"for {', '.join(blocked)}: {first}" + ("" if "sparkctl up" in first else ", then sparkctl up")
 
 
 def _state(nodes: Sequence[NodeState], plan: Plan, differ: int) -> str:
@@ -101,12 +129,12 @@ def _words(finding: Finding) -> tuple[str, ...]:
     match finding:
         case Drifted(differences):
             return differences
-        case Absent():
-            return ("missing",)
+        case Absent(_, note):
+            return (note or "missing",)
         case Blocked(problem):
             return tuple(problem.splitlines())
-        case Pending(on):
-            return (f"unknown before {on}",)
+        case Pending(on, note):
+            return (f"{note}; first see to {on}" if note else f"unknown before {on}",)
         case _:
             return ()
 
@@ -131,6 +159,19 @@ def show_status(status: Status, glyphs: Glyphs, now: datetime) -> list[Line]:
     return [*lines, Line(""), _sum(status)]
 
 
+def show_time(seen: datetime) -> Line:
+    """When a picture was made, by the reader's clock."""
+    return Line(f"as of {seen.astimezone():%H:%M:%S}", "dim")
+
+
+def show_stale(lines: Sequence[Line], seen: datetime, now: datetime, waiting: Sequence[str]) -> list[Line]:
+    """The last picture in grey, how old it is, and which nodes the next one waits for."""
+    age = (now - seen).total_seconds()
+    grey = [replace(line, style="dim", heads=tuple((text, "dim") for text, _ in line.heads)) for line in lines]
+    note = f"as of {seen.astimezone():%H:%M:%S}, {span(round(age))} ago: waiting for {', '.join(waiting)}"
+    return [*grey, Line(note, "bold yellow")]
+
+
 def _service_line(service: ServiceState, glyphs: Glyphs, now: datetime) -> Line:
     running = service.state == "running"
     mark = (f"{glyphs.ok} ", "green") if running else (f"{glyphs.blocked} ", "bold red")
@@ -153,8 +194,8 @@ def _sum(status: Status) -> Line:
     figures = f"{plural(status.steps, 'step')}: {status.differ} not as configured{unknown}"
     sentences = {
         OK: (f"All of {plural(status.steps, 'step')} as configured.", "bold green"),
-        DRIFTED: (f"Drifted. {figures}. Next: sparkctl up", "bold yellow"),
-        ABSENT: (f"Not deployed. {figures}. Next: sparkctl up", "bold yellow"),
-        UNREACHABLE: ("No node answers. Next: check the addresses and the network, then sparkctl doctor", "bold red"),
+        DRIFTED: (f"Drifted. {figures}. Next: {status.next}", "bold yellow"),
+        ABSENT: (f"Not deployed. {figures}. Next: {status.next}", "bold yellow"),
+        UNREACHABLE: (f"No node answers. Next: {status.next}", "bold red"),
     }
     return Line(*sentences[status.state])

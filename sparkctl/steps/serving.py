@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from sparkctl.core.action import Action, Context
 from sparkctl.core.service import Service
-from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending, step_id
+from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.engines.failures import diagnose, loading, telling
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.docker import CONTAINERS
-from sparkctl.facts.engine import ApiFact, api_probe
+from sparkctl.facts.engine import LOOK_SECONDS, PATIENT_SECONDS, ApiFact, api_probe
 from sparkctl.facts.probe import Facts, Probe, Want, frame, new_nonce, unframe
 from sparkctl.runtimes.containers import Restart, container_name, docker_errors
 from sparkctl.steps.place import OnHead
@@ -34,12 +34,22 @@ class ServingStep(OnHead):
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        return (Want(self.node, CONTAINERS), Want(self.node, self.probe))
+        """What the other nodes run explains a failure: where they do not answer, that does, too."""
+        others = dict.fromkeys(service.node for service in self.services if service.node != self.node)
+        return (
+            Want(self.node, CONTAINERS),
+            Want(self.node, self.probe),
+            *(Want(node, CONTAINERS, vital=False) for node in others),
+        )
 
     @property
     def probe(self) -> Probe[ApiFact]:
         """The look at the API that decides."""
-        return api_probe(self.cluster.api_ip, self.port, self.model, self.key_path)
+        return self.look(LOOK_SECONDS)
+
+    def look(self, seconds: int) -> Probe[ApiFact]:
+        """The same with a time limit of its own for the token."""
+        return api_probe(self.cluster.api_ip, self.port, self.model, self.key_path, seconds)
 
     def check(self, facts: Facts) -> Finding:
         name = container_name(self.cluster, self.services[-1].name)
@@ -47,22 +57,82 @@ class ServingStep(OnHead):
         if found is None or not found.running:
             return Pending(step_id(self.services[-1].name, self.node))
         api = facts.get(self.node, self.probe)
-        wait = (AwaitServing(self),)
         if api.serving:
             return Ok("a token came through")
+        return self._lamed(facts, said(api, LOOK_SECONDS)) or self._unserved(api)
+
+    def _unserved(self, api: ApiFact) -> Finding:
+        """What is to be done where every part of the engine runs."""
+        wait, words = AwaitServing(self), said(api, LOOK_SECONDS)
+        if api.hung:
+            mend: tuple[Action, ...] = (RestartHung(self, self._restarts), wait)
+            return Drifted((words,), mend, disrupts=True, symptom=True)
         if api.health == 200:
-            said = f"/health is fine, a completion answers {api.completion}: {api.error}"
-            return Drifted((said,), (*self._restarts, *wait), disrupts=True)
-        return Absent(wait)
+            return Drifted((words,), (*self._restarts, wait), disrupts=True, symptom=True)
+        return Absent((wait,), words, symptom=True)
+
+    def _lamed(self, facts: Facts, seen: str) -> Finding | None:
+        """The part of the engine that is missing: restarting the API server would not bring it back."""
+        for service in self.services:
+            containers = facts.get(service.node, CONTAINERS)
+            if containers is None:
+                problem = f"{seen}; {service.node}, where a part of the engine runs, does not answer"
+                return Blocked(problem, f"see to {service.node} first, then: sparkctl up")
+            found = containers.get(container_name(self.cluster, service.name))
+            if found is None or not found.running:
+                step = service if self.services[-1].joins else self.services[-1]
+                state = found.status if found else "missing"
+                return Pending(step_id(step.name, step.node), f"{seen}; {service.name}@{service.node} is {state}")
+        return None
 
     @property
-    def _restarts(self) -> tuple[Action, ...]:
+    def _restarts(self) -> tuple[Restart, ...]:
         """The API server; without Ray all ranks, which know each other only from their start."""
         group = self.services[-1:] if self.services[-1].joins else self.services
         return tuple(Restart(self.cluster, service) for service in group)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return ()
+
+
+def said(api: ApiFact, seconds: int) -> str:
+    """Why a client is not served, in words."""
+    if api.hung:
+        return f"/health is fine, but no token came within {seconds} s: the request hangs, or the server is very busy"
+    if api.health == 200:
+        return f"/health is fine, a completion answers {api.completion or 'nothing'}: {api.error or 'without a word'}"
+    if api.health:
+        return f"/health answers {api.health}: the engine has failed, or is about to end (sparkctl logs)"
+    return "loading: the container runs, the API does not answer yet"
+
+
+@dataclass(frozen=True)
+class RestartHung:
+    """Ask once more, with patience: a server that is only busy must not be restarted."""
+
+    step: ServingStep
+    restarts: tuple[Restart, ...]
+
+    @property
+    def summary(self) -> str:
+        return f"unless a token comes within {PATIENT_SECONDS} s: " + "; ".join(r.summary for r in self.restarts)
+
+    @property
+    def detail(self) -> str:
+        return "\n".join(restart.detail for restart in self.restarts)
+
+    def perform(self, context: Context) -> None:
+        if look_at(self.step, context).serving:
+            return
+        for restart in self.restarts:
+            restart.perform(context)
+
+
+def look_at(step: ServingStep, context: Context) -> ApiFact:
+    """A patient look at the API."""
+    nonce, probe = new_nonce(), step.look(PATIENT_SECONDS)
+    answers = unframe(context.session.probe(frame([probe], nonce)), nonce)
+    return Facts({step.node: answers}).get(step.node, probe)
 
 
 @dataclass(frozen=True)
@@ -83,11 +153,11 @@ class AwaitServing:
     def perform(self, context: Context) -> None:
         deadline = time.monotonic() + self.step.seconds
         refusals = 0
-        while not (api := self._look(context)).serving:
+        while not (api := look_at(self.step, context)).serving:
             self._fail_if_ended(context)
             refusals += api.health == 200
             if refusals >= 3:
-                raise self._failure(context, f"/health is fine, but a completion fails: {api.error}")
+                raise self._failure(context, said(api, PATIENT_SECONDS))
             if time.monotonic() > deadline:
                 raise self._failure(context, f"no token within {self.step.seconds:.0f} s")
             words = loading(tail(context, self.step.cluster.head, self._api_container, 60))
@@ -97,11 +167,6 @@ class AwaitServing:
     @property
     def _api_container(self) -> str:
         return container_name(self.step.cluster, self.step.services[-1].name)
-
-    def _look(self, context: Context) -> ApiFact:
-        nonce, probe = new_nonce(), self.step.probe
-        answers = unframe(context.session.probe(frame([probe], nonce)), nonce)
-        return Facts({self.step.node: answers}).get(self.step.node, probe)
 
     def _fail_if_ended(self, context: Context) -> None:
         """A rank that ended takes the engine with it: say which, instead of waiting for the deadline."""

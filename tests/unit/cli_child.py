@@ -5,6 +5,7 @@ For what needs a real process: signals, pipes, terminals.
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from cli_fakes import FakeEngine, FakeLog, hosts_of, install, small_world
 SCENARIOS: dict[str, dict[str, Any]] = {
     "fast": {},
     "deployed": {},
+    "frozen": {},
     "spoken": {},
     "slow": {"seconds": 20.0, "total": 8 << 30},
     "brisk": {"seconds": 1.0, "total": 8 << 30},
@@ -36,6 +38,8 @@ def main() -> None:
     if scenario == "deployed":
         world.states = {step.key: "ok" for step in steps}
     hosts = hosts_of()
+    if scenario == "frozen":
+        hosts["spark-2"].probes = lambda _name: time.sleep(60)
     if scenario == "spoken":
         hosts["spark-1"].engine = FakeEngine(FakeLog("vllm", "2026-01-01T00:00:01Z ready"))  # type: ignore[assignment]
         hosts["spark-2"].engine = FakeEngine()  # type: ignore[assignment]

@@ -171,6 +171,26 @@ def test_keys_do_not_move_the_rows_that_are_drawn(terminals: list[Terminal], tmp
     assert termios.tcgetattr(terminal.master) == before, "the terminal is as it was"
 
 
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [(["status"], 130), (["doctor"], 130), (["plan"], 130), (["up"], 130), (["status", "--watch"], 0)],
+    ids=["status", "doctor", "plan", "up", "watch"],
+)
+def test_ctrl_c_leaves_a_look_at_a_node_that_hangs(
+    argv: list[str], code: int, terminals: list[Terminal], tmp_path: Path
+) -> None:
+    terminal = Terminal(tmp_path, "frozen", *argv)
+    terminals.append(terminal)
+    terminal.wait_for("waiting for spark-2")
+    began = time.monotonic()
+    os.kill(terminal.process.pid, signal.SIGINT)
+    assert terminal.end() == code
+    assert time.monotonic() - began < 3
+    assert terminal.text.count("\r\x1b[K") >= 2, "the line is gone"
+    assert "Traceback" not in terminal.text
+    assert not (tmp_path / "state").exists(), "nothing was changed"
+
+
 def test_the_second_ctrl_c_leaves_at_once(terminals: list[Terminal], tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, "stubborn", "up")
     terminals.append(terminal)

@@ -4,6 +4,7 @@ import json
 import stat
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from sparkctl.core import lanes
 from sparkctl.core.events import Event, RunEnded, RunStarted, StepEnded, StepMoved, StepStarted
 from sparkctl.core.journal import Journal, critical_path, tee
 from sparkctl.core.plan import gather, id_of, make_plan, make_undo, ordered
-from sparkctl.core.step import Layer, Pending
+from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending
 from sparkctl.errors import UnreachableError
+from sparkctl.facts.probe import Facts
 
 
 @pytest.fixture
@@ -174,3 +176,35 @@ def test_no_run_is_shorter_than_its_critical_path(
     began = time.monotonic()
     assert lanes.run(tasks, threading.Event()) == ()
     assert critical_path(events).seconds <= time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class Symptom(FakeStep):
+    """A step that sees something wrong whose cause may be below it."""
+
+    seen: Finding = field(default_factory=Ok)
+
+    def check(self, facts: Facts) -> Finding:
+        return self.seen
+
+
+@pytest.mark.parametrize(
+    ("seen", "note"),
+    [(Drifted(("404",), (), disrupts=True, symptom=True), "404"), (Absent((), "loading", symptom=True), "loading")],
+)
+def test_a_symptom_waits_for_what_is_wrong_below_it(world: World, seen: Finding, note: str) -> None:
+    steps = [
+        FakeStep(world, "fabric"),
+        FakeStep(world, "vllm", needs=("fabric@a",)),
+        Symptom(world, "serving", needs=("vllm@a",), seen=seen),
+    ]
+
+    def finding() -> Finding:
+        return make_plan(steps, gather(world.hosts, wants(*steps))).items[-1].finding  # type: ignore[arg-type]
+
+    world.things = {"fabric@a": "there"}
+    assert finding() == Pending("vllm@a", note), "the nearest"
+    world.things = {"fabric@a": "wrong", "vllm@a": "there"}
+    assert finding() == Pending("fabric@a", note), "however deep"
+    world.things = {"fabric@a": "there", "vllm@a": "there"}
+    assert finding() == seen, "nothing else explains it"

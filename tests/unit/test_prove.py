@@ -3,10 +3,11 @@
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from cli_fakes import cluster_of
+from cli_fakes import FakeLog, cluster_of
 from stack import config_of
 
 from sparkctl.errors import SparkctlError
@@ -22,13 +23,22 @@ class Api(BaseHTTPRequestHandler):
 
     open_doors: tuple[str, ...] = ()
     says = "content"
+    health = 200
+    silent: threading.Event | None = None
 
     def do_GET(self) -> None:
+        if self.path == "/health" and self.headers["Host"] != "a/?":
+            if self.health:
+                self._end(self.health)
+            return
         fooled = "/" in self.headers["Host"] and "host" in self.open_doors
         self._end(200 if fooled or self.path in self.open_doors else 401)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
+        if self.silent:
+            self.silent.wait(20)
+            return
         if self.headers["Authorization"] != f"Bearer {KEY}":
             self._end(401)
             return
@@ -47,15 +57,18 @@ class Api(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-class NoContainers:
-    """As much of a Docker client as is asked: it runs nothing."""
+@dataclass(frozen=True)
+class Running:
+    """As much of a Docker client as is asked: the containers that run."""
+
+    names: tuple[str, ...] = ("vllm",)
 
     @property
-    def containers(self) -> "NoContainers":
+    def containers(self) -> "Running":
         return self
 
-    def list(self) -> list[object]:
-        return []
+    def list(self) -> list[FakeLog]:
+        return [FakeLog(name) for name in self.names]
 
 
 @pytest.fixture
@@ -73,11 +86,11 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
-def proofs(api: ThreadingHTTPServer, key: str) -> dict[str, Proof]:
+def proofs(api: ThreadingHTTPServer, key: str, *names: str) -> dict[str, Proof]:
     config = config_of(cluster_of(1))
     head = config.cluster.head
     place = (config.cluster.api_ip, config.profile.ports.api)
-    host = MemoryHost(head, engine=NoContainers(), ports={place: api.server_port})  # type: ignore[arg-type]
+    host = MemoryHost(head, engine=Running(names or ("vllm",)), ports={place: api.server_port})  # type: ignore[arg-type]
     return {proof.name: proof for proof in prove(config, {head.name: host}, key)}
 
 
@@ -105,6 +118,30 @@ def test_a_wrong_key_and_an_open_door_are_failures(api: ThreadingHTTPServer) -> 
 def test_a_key_that_a_host_of_ours_gets_round_is_a_failure(api: ThreadingHTTPServer) -> None:
     api.RequestHandlerClass.open_doors = ("host",)  # type: ignore[attr-defined]
     assert proofs(api, KEY)["key"].shows == "without the key: /v1/models as Host a/? answers 200"
+
+
+def test_what_does_not_run_is_not_deployed(api: ThreadingHTTPServer) -> None:
+    (found,) = proofs(api, KEY, "ray-head").values()
+    assert (found.name, found.passed, found.fix) == ("deployed", False, "sparkctl up")
+    assert found.shows == "no container of the API runs on spark-1: not deployed, or stopped"
+
+
+@pytest.mark.parametrize(("status", "words"), [(0, "the API does not answer yet"), (503, "/health answers 503")])
+def test_an_engine_that_does_not_answer_is_asked_for_nothing_more(
+    status: int, words: str, api: ThreadingHTTPServer
+) -> None:
+    api.RequestHandlerClass.health = status  # type: ignore[attr-defined]
+    (found,) = proofs(api, KEY).values()
+    assert (found.name, found.passed, found.fix) == ("health", False, "sparkctl logs vllm")
+    assert words in found.shows
+
+
+def test_a_request_that_hangs_is_said_to(api: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparkctl.prove.TOKEN_SECONDS", 0.3)
+    api.RequestHandlerClass.silent = threading.Event()  # type: ignore[attr-defined]
+    found = proofs(api, KEY)["token"]
+    api.RequestHandlerClass.silent.set()  # type: ignore[attr-defined]
+    assert (found.passed, found.shows) == (False, "no token within 0 s: the request hangs")
 
 
 def test_no_key_on_the_head() -> None:
