@@ -38,10 +38,11 @@ class ExportStep(OnHead):
 
     @property
     def needs(self) -> tuple[str, ...]:
+        own = (step_id("packages", self.node), step_id("cache", self.node))
         if not self.wanted:
-            return tuple(step_id("nfs-mount", worker.name) for worker in self.cluster.workers)
+            return (*own, *(step_id("nfs-mount", worker.name) for worker in self.cluster.workers))
         fabric = (step_id("fabric", self.node),) if self.cluster.head.fabric_ip else ()
-        return (step_id("packages", self.node), step_id("cache", self.node), *fabric)
+        return (*own, *fabric)
 
     @property
     def wants(self) -> tuple[Want, ...]:

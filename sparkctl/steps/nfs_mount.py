@@ -157,7 +157,7 @@ class ReadBackStep(OnWorker):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("nfs-mount", self.node),)
+        return (step_id("nfs-mount", self.node), step_id("packages", self.cluster.head.name))
 
     @property
     def wants(self) -> tuple[Want, ...]:
