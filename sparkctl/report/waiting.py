@@ -24,7 +24,7 @@ class Waiting(AbstractContextManager["Waiting"]):
         self._width, self._clock = look.width, clock
         self._began = clock()
         self._all: tuple[str, ...] = ()
-        self._shown = False
+        self._shown = ""
 
     def __exit__(self, *_: object) -> None:
         self.clear()
@@ -42,8 +42,8 @@ class Waiting(AbstractContextManager["Waiting"]):
 
     def say(self, text: str) -> None:
         """Show a text in place of the last."""
-        if self._live:
-            self._shown = True  # before it is: Ctrl-C may come in between
+        if self._live and text != self._shown:
+            self._shown = text  # before it is: Ctrl-C may come in between
             self._stream.write(f"\r\x1b[K{clean(text)[: max(self._width - 1, 1)]}")
             self._stream.flush()
 
@@ -53,7 +53,7 @@ class Waiting(AbstractContextManager["Waiting"]):
         if self._shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
-            self._shown = False
+            self._shown = ""
 
 
 def words(waiting: Sequence[str], every: Sequence[str], seconds: float) -> str:

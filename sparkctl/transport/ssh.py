@@ -246,13 +246,12 @@ class SshSession:
 
     def _lost(self) -> ConnectionLost:
         """The connection ended, or it stands and nobody answers: a machine that froze does not close it."""
-        transport = self._connection.client.get_transport()
-        frozen = transport is not None and transport.is_active()
-        return ConnectionLost(
-            f"{self._node.name} does not answer any more" if frozen else f"the connection to {self._node.name} broke",
-            where=self._node.name,
-            fix="run the same command again: it goes on from what the nodes hold",
-        )
+        transport, name = self._connection.client.get_transport(), self._node.name
+        if transport is not None and transport.is_active():
+            fix = "has it frozen, or run out of memory? its console tells; then run the same command again"
+            return ConnectionLost(f"{name} does not answer any more", where=name, fix=fix)
+        fix = "run the same command again: it goes on from what the nodes hold"
+        return ConnectionLost(f"the connection to {name} broke", where=name, fix=fix)
 
 
 def open_all(

@@ -116,6 +116,11 @@ class Sshd:
             if "sshd" in _command(pid):
                 _kill(pid)
 
+    def freeze(self) -> None:
+        """Stop the server's side of every open connection, as a machine does that froze; `drop_connections` ends it."""
+        for pid in self._descendants(self.process.pid):
+            os.kill(pid, signal.SIGSTOP)
+
     def commands(self) -> list[int]:
         """What runs under the server, other than its own processes."""
         return [pid for pid in self._descendants(self.process.pid) if "sshd" not in _command(pid)]

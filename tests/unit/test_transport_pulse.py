@@ -1,0 +1,45 @@
+"""A node that froze is told from one that is slow, over a real sshd."""
+
+import threading
+import time
+from functools import partial
+
+import pytest
+from sshd import Sshd, eventually
+
+from sparkctl.errors import ConnectionLost
+from sparkctl.transport.pulse import Pulse
+from sparkctl.transport.ssh import SshSession
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparkctl.transport.ssh.Pulse", partial(Pulse, seconds=0.4))
+    monkeypatch.setattr("sparkctl.transport.door.CHANNEL_SECONDS", 0.8)
+
+
+def test_a_slow_probe_is_waited_for(session: SshSession) -> None:
+    assert session.probe("sleep 1.5; echo there").strip() == "there"
+
+
+def test_a_node_that_freezes_while_it_is_probed_is_out_of_reach(own_sshd: Sshd) -> None:
+    session = own_sshd.open()
+    freeze = threading.Thread(target=lambda: eventually(lambda: own_sshd.commands(), 10) and own_sshd.freeze())
+    freeze.start()
+    began = time.monotonic()
+    with pytest.raises(ConnectionLost, match="spark-1 does not answer any more"):
+        session.probe("sleep 30")
+    assert time.monotonic() - began < 5
+    freeze.join()
+    session.close()
+
+
+def test_a_node_that_froze_before_it_is_asked_opens_no_channel(own_sshd: Sshd) -> None:
+    session = own_sshd.open()
+    own_sshd.freeze()
+    began = time.monotonic()
+    with pytest.raises(ConnectionLost, match="spark-1 does not answer any more") as caught:
+        session.probe("true")
+    assert time.monotonic() - began < 5
+    assert "frozen" in caught.value.fix
+    session.close()
