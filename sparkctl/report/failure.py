@@ -65,12 +65,12 @@ def describe(error: SparkctlError) -> dict[str, Any]:
     return data
 
 
-def write(error: SparkctlError) -> None:
-    """Write the error to standard error."""
+def write(error: SparkctlError, title: str = "error: ", style: str = "bold red") -> None:
+    """Write the error to standard error, under another title where it is none that ends the command."""
     from sparkctl.report.page import Line, Page
 
     page = Page(sys.stderr)
-    page.write([Line(error.what, "bold", heads=(("error: ", "bold red"),))])
+    page.write([Line(error.what, "bold", heads=((title, style),))])
     if isinstance(error, ConfigError):
         page.write([Line(str(problem), indent=2) for problem in error.problems])
     if error.where:

@@ -1,9 +1,11 @@
 """logs and ssh: lines as they come from Docker, and nodes that are not there."""
 
+import json
 from pathlib import Path
 
 import pytest
-from cli_fakes import Cli, FakeEngine, FakeLog, small_world
+import requests
+from cli_fakes import Cli, FakeEngine, FakeLog, small_world, with_logs
 
 
 @pytest.fixture
@@ -32,3 +34,64 @@ def test_a_node_that_there_is_not_is_a_wrong_argument(cli: Cli, argv: list[str])
     assert said in " ".join(cli.err.split())
     assert f"next: try: sparkctl {argv[0]} --help" in cli.err
     assert "configuration" not in cli.err
+
+
+def test_a_node_that_is_away_does_not_hide_the_others(cli: Cli) -> None:
+    with_logs(cli)
+    cli.hosts["spark-2"].unreachable = True
+    assert cli("logs", "vllm") == 0
+    assert cli.out == "loading\nready\n"
+    assert cli.err == "not shown: spark-2 did not answer\n  where: spark-2\n  next: switch it on\n"
+    assert cli("logs", "--json") == 0
+    assert [json.loads(line)["line"] for line in cli.out.splitlines()] == ["loading", "ready\x1b[0m"]
+    assert "spark-2 did not answer" in cli.err
+    assert cli.hosts["spark-1"].closed
+    assert cli("logs", "-f") == 0
+    assert cli.out == "loading\nready\n"
+    assert "not shown: spark-2 did not answer" in cli.err
+
+
+def test_an_engine_that_is_away_does_not_hide_the_others(cli: Cli) -> None:
+    with_logs(cli)
+    cli.hosts["spark-2"].engine = Broken()  # type: ignore[assignment]
+    assert cli("logs") == 0
+    assert cli.out == "loading\nready\n"
+    assert "not shown: the connection to Docker broke while trying to list containers\n  where: spark-2\n" in cli.err
+
+
+def test_a_log_that_breaks_off_does_not_hide_the_others(cli: Cli) -> None:
+    with_logs(cli)
+    cli.hosts["spark-2"].engine = FakeEngine(Cut("ray-worker"))  # type: ignore[assignment]
+    assert cli("logs") == 0
+    assert cli.out == "vllm@spark-1 │ loading\nvllm@spark-1 │ ready\n"
+    assert "not shown: the connection to Docker broke while trying to read the log of ray-worker" in cli.err
+    assert cli("logs", "ray-worker") == 4
+    assert "error: the connection to Docker broke" in cli.err
+
+
+def test_what_is_wanted_may_be_on_the_node_that_is_away(cli: Cli) -> None:
+    with_logs(cli)
+    cli.hosts["spark-2"].unreachable = True
+    assert cli("logs", "ray-worker") == 4
+    assert (
+        "error: there is no container of ray-worker on the nodes that could be asked\n  where: cluster demo" in cli.err
+    )
+    assert cli("logs", "--node", "spark-2") == 4
+    assert cli.err == "error: spark-2 did not answer\n  where: spark-2\n  next: switch it on\n"
+    cli.hosts["spark-1"].unreachable = True
+    assert cli("logs") == 4
+    assert "error: no node could be asked: spark-1 did not answer; spark-2 did not answer\n" in cli.err
+
+
+class Broken(FakeEngine):
+    """An engine whose connection breaks."""
+
+    def list(self, **_: object) -> list[FakeLog]:  # type: ignore[override]
+        raise requests.exceptions.ConnectionError
+
+
+class Cut(FakeLog):
+    """A container whose log breaks off."""
+
+    def logs(self, **_: object) -> bytes:  # type: ignore[override]
+        raise requests.exceptions.ConnectionError

@@ -47,6 +47,15 @@ def test_exit_codes_of_plan(cli: Cli, states: dict[str, str], argv: list[str], c
     assert cli("plan", *argv) == code
 
 
+def test_a_quiet_plan_is_its_sum(cli: Cli) -> None:
+    assert cli("plan", "-q") == 0
+    assert cli.out == "Plan: 3 to create, 0 to change, 0 unchanged.\n"
+    assert cli("plan", "-q", "--json") == 0
+    assert cli.document["summary"]["create"] == 3
+    assert cli("up", "-q") == 0
+    assert "Plan:" not in cli.out
+
+
 def test_dry_run_is_plan(cli: Cli) -> None:
     assert cli("plan") == 0
     shown = cli.out
