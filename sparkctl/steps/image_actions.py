@@ -169,8 +169,9 @@ def remove_images(cluster: Cluster, node: Node, ids: tuple[str, ...]) -> Script:
     """Remove the images that this cluster brought to a node."""
     return Script(
         f"remove {len(ids)} image{'s' * (len(ids) != 1)} that sparkctl brought",
-        f"docker rmi -f {shlex.join(ids)} >/dev/null && rm -f {shlex.quote(brought_file(cluster, node))}\n"
+        f"set -e\ndocker rmi -f {shlex.join(ids)} >/dev/null\nrm -f {shlex.quote(brought_file(cluster, node))}\n"
         f"{tidy(cluster.state_dir(node))}",
+        sudo=True,  # a `down` before this one may have taken our user out of the group docker
         timeout=600,
     )
 

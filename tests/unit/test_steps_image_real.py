@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sparkctl.facts.image import ImageContents, contents_probe, looks_file
+from sparkctl.facts.image import ImageContents, brought_file, contents_probe, looks_file
 from sparkctl.facts.probe import Answer, Facts
-from sparkctl.steps.image_actions import look
+from sparkctl.steps.image_actions import look, remove_images
 from sparkctl.topology import Cluster, Node, Role
 
 DOCKER = """#!/bin/bash
@@ -94,3 +94,18 @@ def test_a_program_that_fails_is_no_answer(image: Image, program: str) -> None:
     ended = image.look()
     assert ended.returncode != 0 and "Cannot allocate memory" in ended.stderr
     assert image.known == {}
+
+
+@pytest.mark.parametrize(("ending", "kept"), [("exit 0", False), ("echo conflict: it is in use >&2; exit 1", True)])
+def test_images_are_removed_as_root_and_a_refusal_is_told(image: Image, ending: str, kept: bool) -> None:
+    """A `down` without --purge has taken our user out of the group docker, and the record must outlive a refusal."""
+    cluster = image.cluster
+    record = Path(brought_file(cluster, cluster.head))
+    record.write_text("sha256:a1\n")
+    (image.folder / "engine/docker").write_text(f"#!/bin/sh\n{ending}\n")
+    removal = remove_images(cluster, cluster.head, ("sha256:a1",))
+    assert removal.sudo
+    env = os.environ | {"PATH": f"{image.folder}/engine:{os.environ['PATH']}"}
+    ended = subprocess.run(["bash", "-c", removal.text], env=env, capture_output=True, text=True, timeout=30)
+    assert (ended.returncode != 0, record.exists()) == (kept, kept)
+    assert not kept or "conflict" in ended.stderr
