@@ -8,7 +8,6 @@ from sparkctl.core.events import Event, RunEnded, StepEnded
 from sparkctl.core.journal import critical_path
 from sparkctl.report.page import Line
 
-
 SHORT = 0.01
 """Share of the wall time below which a step is not named."""
 

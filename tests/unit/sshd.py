@@ -117,7 +117,7 @@ class Sshd:
                 _kill(pid)
 
     def freeze(self) -> None:
-        """Stop the server's side of every open connection, as a machine does that froze; `drop_connections` ends it."""
+        """Stop the server's side of every open connection, as in a machine that froze; `drop_connections` ends it."""
         for pid in self._descendants(self.process.pid):
             os.kill(pid, signal.SIGSTOP)
 

@@ -86,12 +86,12 @@ def test_what_is_wanted_may_be_on_the_node_that_is_away(cli: Cli) -> None:
 class Broken(FakeEngine):
     """An engine whose connection breaks."""
 
-    def list(self, **_: object) -> list[FakeLog]:  # type: ignore[override]
+    def list(self, **_: object) -> list[FakeLog]:
         raise requests.exceptions.ConnectionError
 
 
 class Cut(FakeLog):
     """A container whose log breaks off."""
 
-    def logs(self, **_: object) -> bytes:  # type: ignore[override]
+    def logs(self, **_: object) -> bytes:
         raise requests.exceptions.ConnectionError
