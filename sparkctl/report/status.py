@@ -90,11 +90,13 @@ def next_step(items: Sequence[Item], errors: Mapping[str, str], *, answering: bo
     if errors:
         return f"bring back {', '.join(errors)}, then sparkctl up"
     blocked = {item.id: item.finding.fix for item in items if isinstance(item.finding, Blocked)}
-    fixes = dict.fromkeys(line for fix in blocked.values() for line in fix.splitlines())
     if not blocked:
         return "sparkctl up"
-    first = next(iter(fixes), "see sparkctl doctor")
-    return f"for {', '.join(blocked)}: {first}" + ("" if "sparkctl up" in first else ", then sparkctl up")
+    if len(blocked) > 1:
+        return f"mend {', '.join(blocked)} (sparkctl plan says how), then sparkctl up"
+    ((name, fix),) = blocked.items()
+    first = "; ".join(fix.splitlines())
+    return f"mend {name}: {first}" + ("" if "sparkctl up" in first else ", then sparkctl up")
 
 
 def _state(nodes: Sequence[NodeState], plan: Plan, differ: int) -> str:

@@ -20,9 +20,12 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 def test_up_is_not_proposed_where_it_cannot_work(cli: Cli) -> None:
     cli.world.states |= {"packages@spark-1": "blocked", "vllm@spark-1": "drifted"}
     assert cli("status") == 2
-    assert "Next: for packages@spark-1: move packages, then sparkctl up\n" in cli.out
+    assert "Next: mend packages@spark-1: move packages, then sparkctl up\n" in cli.out
     assert cli("doctor") == 2
-    assert "fix: for packages@spark-1: move packages, then sparkctl up\n" in cli.out
+    assert "fix: mend packages@spark-1: move packages, then sparkctl up\n" in cli.out
+    cli.world.states["packages@spark-2"] = "blocked"
+    assert cli("status") == 2
+    assert "Next: mend packages@spark-1, packages@spark-2 (sparkctl plan says how), then sparkctl up\n" in cli.out
     cli.hosts["spark-2"].unreachable = True
     assert cli("status") == 2
     assert "Next: bring back spark-2, then sparkctl up\n" in cli.out
