@@ -146,9 +146,10 @@ def test_an_error_that_is_not_ours_comes_through(world: World) -> None:
 
 def test_an_error_that_is_not_ours_ends_the_other_lanes_first(world: World) -> None:
     """As when the laptop's disk is full: the lock goes and the sessions close, so nobody may still be at work."""
-    broken = threading.Event()
+    running, broken = threading.Event(), threading.Event()
 
     def slow(context: Context) -> None:
+        running.set()
         assert broken.wait(10)
         time.sleep(0.1)
         world.log.append("one more change")
@@ -156,6 +157,7 @@ def test_an_error_that_is_not_ours_ends_the_other_lanes_first(world: World) -> N
         world.log.append("a change too many")
 
     def bug(_: Context) -> None:
+        assert running.wait(10)
         broken.set()
         raise KeyError("x")
 
