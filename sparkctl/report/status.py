@@ -170,7 +170,8 @@ def show_stale(lines: Sequence[Line], seen: datetime, now: datetime, waiting: Se
     """The last picture in grey, how old it is, and which nodes the next one waits for."""
     age = (now - seen).total_seconds()
     grey = [replace(line, style="dim", heads=tuple((text, "dim") for text, _ in line.heads)) for line in lines]
-    note = f"as of {seen.astimezone():%H:%M:%S}, {f'{age:.0f} s' if age < 60 else span(age)} ago: waiting for {', '.join(waiting)}"
+    ago = f"{age:.0f} s" if age < 60 else span(age)
+    note = f"as of {seen.astimezone():%H:%M:%S}, {ago} ago: waiting for {', '.join(waiting)}"
     return [*grey, Line(note, "bold yellow")]
 
 
