@@ -98,9 +98,9 @@ class Admin(Generic[Place]):
         return replace(self, env={**self.env, **env})
 
 
-def write_profile(folder: Path, name: str, **changes: Any) -> Path:
-    """The shipped profile of the lab under another name; a section is changed value by value."""
-    profile = yaml.safe_load((data.path("profiles") / "lab.yaml").read_text())
+def write_profile(folder: Path, name: str, base: str = "lab", **changes: Any) -> Path:
+    """A shipped profile of the lab under another name; a section is changed value by value."""
+    profile = yaml.safe_load((data.path("profiles") / f"{base}.yaml").read_text())
     for section, value in changes.items():
         profile[section] = {**profile.get(section, {}), **value} if isinstance(value, dict) else value
     path = folder / f"{name}.yaml"

@@ -9,10 +9,11 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from admin import Admin
+from admin import Admin, write_profile
 from virtual import VirtualMachine, nodes, publish_small_image
 
 from sparkctl.lab import model
@@ -24,6 +25,7 @@ CACHE = "/home/nvidia/.cache/huggingface"
 MODEL = f"{CACHE}/hub/models--sparklab--tiny-llama"
 GROUND = ("--until", "model")
 MOUNT, READ_BACK, EXPORT = "nfs-mount@spark-2", "nfs-readback@spark-2", "nfs-export@spark-1"
+COPY = "copy@spark-2"
 
 TRACES = """\
 find /etc /home /root /srv -xdev -printf '%p %y %m %u:%g %l\\n'
@@ -172,6 +174,27 @@ def test_a_reboot_of_the_worker_brings_the_mount_back(admin: Admin[Lab], worker:
     assert checksums(worker)
     assert " nfs4 " in worker.ssh(f"grep ' {CACHE} ' /proc/mounts")
     admin("plan", *GROUND, "--exit-code")
+
+
+def test_the_store_may_change_and_change_back(
+    admin: Admin[Lab], head: VirtualMachine, worker: VirtualMachine, tmp_path: Path
+) -> None:
+    """Stands on test_up_deploys_down_to_the_model."""
+    wished = checksums(head)
+    copying = admin.serving(write_profile(tmp_path, "copying", base="lab-vm", store={"kind": "copy"}))
+    plan = copying.json("plan", *GROUND)
+    assert (find(plan, MOUNT)["finding"], find(plan, COPY)["finding"]) == ("drifted", "pending")
+    assert {MOUNT, EXPORT, READ_BACK, COPY} <= changed(copying.json("up", *GROUND, "--yes"))
+    assert worker.ssh("grep -e nfs4 /proc/mounts /etc/fstab || true") == ""
+    assert head.root("exportfs -s; ls -d /etc/exports.d /home/nvidia/.cache/huggingface/.sparkctl || true") == ""
+    assert checksums(worker) == checksums(head) == wished
+    assert copying.json("up", *GROUND, "--yes")["result"] == "no changes"
+    removal = [action["summary"] for action in find(admin.json("plan", *GROUND), MOUNT)["actions"]]
+    assert removal[0] == "remove the copy of sparklab/tiny-llama"
+    assert {MOUNT, EXPORT, READ_BACK} <= changed(admin.json("up", *GROUND, "--yes"))
+    assert checksums(worker) == checksums(head) == wished
+    below = worker.root(f"unshare -m sh -c 'mount --bind / /mnt && find /mnt{CACHE} -type f'")
+    assert below == "", "the copy is hidden by the mount"
 
 
 def test_purge_takes_everything_away(admin: Admin[Lab], before: list[set[str]], vm_lab: Lab) -> None:
