@@ -15,7 +15,7 @@ from sparkctl.cli.common import Options, load_config, manners, new_app, wants_of
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
     from sparkctl.core.step import Step
-    from sparkctl.errors import UnreachableError
+    from sparkctl.errors import SparkctlError
     from sparkctl.facts.probe import Answer, Facts
     from sparkctl.report.canvas import Canvas
     from sparkctl.report.page import Line
@@ -88,10 +88,10 @@ class Reach:
 
     def _ask(
         self, node: "Node", steps: "Sequence[Step]"
-    ) -> "tuple[SshSession | None, dict[str, Answer] | UnreachableError]":
+    ) -> "tuple[SshSession | None, dict[str, Answer] | SparkctlError]":
         """The node's open session, and its answers or why there are none."""
         from sparkctl.core.plan import ask
-        from sparkctl.errors import UnreachableError
+        from sparkctl.errors import SparkctlError
         from sparkctl.facts.docker import CONTAINERS
         from sparkctl.facts.probe import Want
         from sparkctl.transport.ssh import SshSession
@@ -101,7 +101,7 @@ class Reach:
         try:
             session = session or SshSession(node, **manners(self.config, self.options))
             return session, ask(session, wants)
-        except UnreachableError as error:
+        except SparkctlError as error:
             if session:
                 session.close()
             return None, error

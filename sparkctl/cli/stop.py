@@ -31,11 +31,11 @@ def take_away(options: Options, verb: str, layers: Sequence[str], *, yes: bool, 
     from sparkctl.core.lock import held
     from sparkctl.core.plan import gather, make_undo
     from sparkctl.core.step import Layer
-    from sparkctl.stacks.serving import steps
+    from sparkctl.stacks.serving import all_steps
 
     screen = options.screen(verb)
     config = load_config(options)
-    name, todo = config.cluster.name, steps(config)
+    name, todo = config.cluster.name, all_steps(config)
     with (
         reach_all(config, options, verb) as sessions,
         held(sessions[config.cluster.head.name], name, verb, forget=verb == "down") as lock,

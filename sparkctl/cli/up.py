@@ -40,11 +40,12 @@ def up(
     from sparkctl.core.executor import execute
     from sparkctl.core.lock import held
     from sparkctl.core.plan import gather, make_plan
+    from sparkctl.facts.engine import PATIENT_SECONDS
     from sparkctl.stacks.serving import steps
 
     screen = options.screen("up")
     config = load_config(options)
-    name, todo = config.cluster.name, within(steps(config), until)
+    name, todo = config.cluster.name, within(steps(config, PATIENT_SECONDS), until)
     watch = options.waiting().watch
     with (
         open_sessions(config, options, watch) as sessions,
@@ -84,9 +85,9 @@ def blocked_error(made: "Plan") -> "SparkctlError":
 
 def confirm_replacing(screen: "Screen", made: "Plan", *, yes: bool) -> None:
     """Ask before something that serves is stopped. Raises SparkctlError when the answer is no."""
-    from sparkctl.core.step import Drifted
+    from sparkctl.core.step import Drifted, Pending
 
-    lost = [item.id for item in made.items if isinstance(item.finding, Drifted) and item.finding.disrupts]
+    lost = [item.id for item in made.items if isinstance(item.finding, Drifted | Pending) and item.finding.disrupts]
     if lost:
         screen.confirm(f"{', '.join(lost)}: stop what runs and start it anew?", yes=yes)
 

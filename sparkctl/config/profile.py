@@ -59,7 +59,9 @@ class Store(_Part):
     """How workers get the model's files."""
 
     kind: Literal["nfs", "copy"] = Field(default="nfs", description="nfs: the head exports its cache; copy: rsync.")
-    parallel: Annotated[int, Strict(), Field(ge=1, le=32)] = Field(default=4, description="Copies at a time.")
+    parallel: Annotated[int, Strict(), Field(ge=1, le=32)] = Field(
+        default=4, description="Copies at a time; five in all on the head."
+    )
 
 
 class Image(_Part):

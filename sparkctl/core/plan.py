@@ -117,8 +117,8 @@ def _explained(finding: Finding, below: str) -> Finding:
     match finding:
         case Absent(_, note, symptom=True) if below:
             return Pending(below, note)
-        case Drifted(differences, symptom=True) if below:
-            return Pending(below, "; ".join(differences))
+        case Drifted(differences, disrupts=disrupts, symptom=True) if below:
+            return Pending(below, "; ".join(differences), disrupts)
         case _:
             return finding
 

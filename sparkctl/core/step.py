@@ -54,10 +54,14 @@ class Drifted:
 
 @dataclass(frozen=True)
 class Pending:
-    """Cannot be known before the step `on` has been applied; `note` is what is seen meanwhile."""
+    """Cannot be known before the step `on` has been applied; `note` is what is seen meanwhile.
+
+    `disrupts` is true where it may turn out that something that serves must be stopped.
+    """
 
     on: str
     note: str = ""
+    disrupts: bool = False
 
 
 @dataclass(frozen=True)

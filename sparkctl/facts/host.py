@@ -12,7 +12,7 @@ timeout 2 sh -c '
   while [ ! -e "$at" ] && [ "$at" != "${at%/*}" ]; do at=${at%/*}; done
   echo "free=$(df -B1 --output=avail "${at:-/}" | tail -n 1)"
   echo "device=$(stat -c %d "${at:-/}")"
-  [ ! -d "$2/snapshots" ] || ls "$2"/blobs | grep -q "[.]incomplete$" || echo whole=yes
+  ls "$2"/snapshots/*/* >/dev/null 2>&1 && ! ls "$2"/blobs | grep -q "[.]incomplete$" && echo whole=yes
   [ ! -d "$2" ] || echo "held=$(du -sB1 "$2" | cut -f1)"
 ' _ """
 _SCRIPT = """\

@@ -34,7 +34,7 @@ if [ -z "$mounts" ] && [ -L "$at" ]; then at=$(readlink -m "$at"); mounts=$(moun
 echo "at=$at"
 if [ -n "$mounts" ]; then
   answers "$at" && echo answers=yes
-  sed 's/^/mount=/' <<<"$mounts"
+  mounts "$at" | sed 's/^/mount=/' # anew: an automount has mounted by now
 else
   copy="$at"/{copy}
   if grep -qsx made {record} && [ -d "$copy" ]; then echo copied=yes; else copy=none; fi

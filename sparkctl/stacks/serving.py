@@ -9,6 +9,7 @@ from sparkctl.core.step import Step, step_id
 from sparkctl.engines import vllm
 from sparkctl.engines.engine import Backend, Ports, ServeSpec
 from sparkctl.errors import SparkctlError
+from sparkctl.facts.engine import LOOK_SECONDS
 from sparkctl.facts.model import folder_name
 from sparkctl.runtimes.docker import ContainerStep
 from sparkctl.steps import cache, copy, fabric, host, host_docker, host_ports, host_state, nfs, packages, ssh_trust
@@ -62,12 +63,20 @@ def key_path(config: "Config") -> str:
     return secret_path(config.cluster, config.cluster.head, vllm.API_KEY)
 
 
-def steps(config: "Config") -> tuple[Step, ...]:
-    """Every step of the deployment; without its component the ground alone, on which nothing of ours runs."""
+def steps(config: "Config", look_seconds: int = LOOK_SECONDS) -> tuple[Step, ...]:
+    """Every step of the deployment; without its component the ground alone, on which nothing of ours runs.
+
+    `look_seconds` is how long a look at what serves waits for a token.
+    """
     ground = (*_hosts(config), *_secrets(config), *_store(config))
     if not serves(config):
         return (*ground, *(_cleared(config, node) for node in config.cluster.nodes))
-    return (*ground, *_image(config), _model(config), *_copies(config), *_workload(config))
+    return (*ground, *_image(config), _model(config), *_copies(config), *_workload(config, look_seconds))
+
+
+def all_steps(config: "Config") -> tuple[Step, ...]:
+    """The steps of every choice of components: what an earlier one made is undone, too."""
+    return steps(replace(config, profile=config.profile.model_copy(update={"components": ("vllm",)})))
 
 
 def serve_spec(config: "Config", backend: Backend) -> ServeSpec:
@@ -112,7 +121,7 @@ def _hosts(config: "Config") -> Iterable[Step]:
         *host_docker.steps(cluster),
         *host_state.steps(cluster),
         *packages.steps(cluster, store=profile.store.kind, allowed=profile.host.install_packages, extra=extra),
-        *host_ports.steps(cluster, _ports(config)),
+        *host_ports.steps(cluster, _ports(config) if serves(config) else []),
         *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit, prefix=_prefix(config)),
         *ssh_trust.steps(cluster),
         *cache.steps(cluster, _caches(config), folder_name(profile.model.id)),
@@ -126,8 +135,11 @@ def _prefix(config: "Config") -> int:
 
 def _host_wish(config: "Config", cache: str) -> HostWish:
     wish, weights = config.profile.host, config.profile.engine.weights_gib or 0.0
-    return HostWish(
-        architecture="" if wish.architecture == "any" else wish.architecture,
+    machine = HostWish("" if wish.architecture == "any" else wish.architecture, skew_s=wish.max_clock_skew_s)
+    if not serves(config):
+        return machine
+    return replace(
+        machine,
         gpu=wish.gpu,
         disk_gib=wish.min_disk_gib,
         disk_path=cache,
@@ -135,7 +147,6 @@ def _host_wish(config: "Config", cache: str) -> HostWish:
         image=config.profile.image.ref,
         memory_gib=wish.reserve_gib + weights / len(config.cluster.nodes),
         memory_share=config.profile.engine.gpu_memory_utilization if wish.gpu else 0.0,
-        skew_s=wish.max_clock_skew_s,
     )
 
 
@@ -196,8 +207,8 @@ def _model(config: "Config") -> ModelStep:
     return ModelStep(cluster, source, secret_path(cluster, cluster.head, HF_TOKEN), extra_needs=token)
 
 
-def _workload(config: "Config") -> Iterable[Step]:
-    made = {backend: _engine(config, backend) for backend in _backends(config)}
+def _workload(config: "Config", look_seconds: int) -> Iterable[Step]:
+    made = {backend: _engine(config, backend, look_seconds) for backend in _backends(config)}
     if len(made) == 1:
         return next(iter(made.values()))
     ray, mp = ({(s.name, s.node): s for s in made[backend]} for backend in (Backend.RAY, Backend.MP))
@@ -205,8 +216,8 @@ def _workload(config: "Config") -> Iterable[Step]:
     return tuple(ByImage(config.cluster, reference, ray.get(key), mp.get(key)) for key in {**ray, **mp})
 
 
-def _engine(config: "Config", backend: Backend) -> tuple[Step, ...]:
-    return (*_leftovers(config, backend), *_containers(config, backend))
+def _engine(config: "Config", backend: Backend, look_seconds: int) -> tuple[Step, ...]:
+    return (*_leftovers(config, backend), *_containers(config, backend, look_seconds))
 
 
 def _leftovers(config: "Config", backend: Backend) -> Iterable[Step]:
@@ -229,11 +240,11 @@ def _services(config: "Config", backend: Backend) -> tuple[Service, ...]:
     return vllm.services(serve_spec(config, backend), config.cluster, key_path(config))
 
 
-def _containers(config: "Config", backend: Backend) -> tuple[Step, ...]:
+def _containers(config: "Config", backend: Backend, look_seconds: int) -> tuple[Step, ...]:
     cluster, path = config.cluster, key_path(config)
     services = tuple(_rooted(config, service) for service in _services(config, backend))
     timeouts, port = config.profile.timeouts, config.profile.ports
-    serving = ServingStep(cluster, services, port.api, served_name(config), path, timeouts.ready_s)
+    serving = ServingStep(cluster, services, port.api, served_name(config), path, timeouts.ready_s, look_seconds)
     if backend is Backend.MP:
         return (ContainerStep("vllm", cluster, services), serving)
     head, *workers, api = services

@@ -93,7 +93,7 @@ class CacheStep(OnNode):
     def _probe(self) -> Probe[CacheFact]:
         # A stale NFS mount would hang whoever looks at it; what is mounted there is for nfs-mount to judge.
         folder = shlex.quote(self.folder)
-        mounted = f"at={folder} awk '$5 == ENVIRON[\"at\"] && / - (fuse\\.)?nfs4? /' /proc/self/mountinfo"
+        mounted = f"at={folder} awk '$5 == ENVIRON[\"at\"] && / - (autofs|(fuse\\.)?nfs4?) /' /proc/self/mountinfo"
         script = (
             f"cat {self._record} 2>/dev/null\n"
             f'[ -z "$({mounted})" ] || {{ echo present=; exit 0; }}\n'

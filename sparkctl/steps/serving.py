@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sparkctl.core.action import Action, Context
 from sparkctl.core.service import Service
-from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
+from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.engines.failures import diagnose, loading, telling
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.docker import CONTAINERS
@@ -18,13 +18,18 @@ from sparkctl.steps.ray import tail
 
 @dataclass(frozen=True)
 class ServingStep(OnHead):
-    """Tokens come out of the API. `services` are all containers of the engine, the API server last."""
+    """Tokens come out of the API. `services` are all containers of the engine, the API server last.
+
+    `look_seconds` is how long a look waits for a token: a few for whoever watches, more for `up`, which else would
+    restart a server that is only busy.
+    """
 
     services: tuple[Service, ...]
     port: int
     model: str
     key_path: str
     seconds: float
+    look_seconds: int = LOOK_SECONDS
     name: str = "serving"
     layer: Layer = Layer.WORKLOAD
 
@@ -45,7 +50,7 @@ class ServingStep(OnHead):
     @property
     def probe(self) -> Probe[ApiFact]:
         """The look at the API that decides."""
-        return self.look(LOOK_SECONDS)
+        return self.look(self.look_seconds)
 
     def look(self, seconds: int) -> Probe[ApiFact]:
         """The same with a time limit of its own for the token."""
@@ -59,11 +64,11 @@ class ServingStep(OnHead):
         api = facts.get(self.node, self.probe)
         if api.serving:
             return Ok("a token came through")
-        return self._lamed(facts, said(api, LOOK_SECONDS)) or self._unserved(api)
+        return self._lamed(facts, said(api, self.look_seconds)) or self._unserved(api)
 
     def _unserved(self, api: ApiFact) -> Finding:
         """What is to be done where every part of the engine runs."""
-        wait, words = AwaitServing(self), said(api, LOOK_SECONDS)
+        wait, words = AwaitServing(self), said(api, self.look_seconds)
         if api.hung:
             mend: tuple[Action, ...] = (RestartHung(self, self._restarts), wait)
             return Drifted((words,), mend, disrupts=True, symptom=True)
@@ -76,8 +81,8 @@ class ServingStep(OnHead):
         for service in self.services:
             containers = facts.get(service.node, CONTAINERS)
             if containers is None:
-                problem = f"{seen}; {service.node}, where a part of the engine runs, does not answer"
-                return Blocked(problem, f"see to {service.node} first, then: sparkctl up")
+                note = f"{seen}; {service.node}, where a part of the engine runs, does not answer"
+                return Pending(step_id("docker", service.node), note)
             found = containers.get(container_name(self.cluster, service.name))
             if found is None or not found.running:
                 step = service if self.services[-1].joins else self.services[-1]

@@ -40,8 +40,8 @@ def test_profile_asks_for_more_than_there_is(deploy: Deployment) -> None:
     weights = deploy("plan", profile=deploy.profile(engine={"weights_gib": 400.0}))
     assert_clear(weights, 3, "engine.weights_gib", "400 GiB on 2 nodes need 202 GiB each")
     with untouched(*deploy.lab.nodes):
-        memory = deploy("up", "-y", profile=deploy.profile(host={"reserve_gib": 5000}))
-        assert_clear(memory, 1, "host@spark-1", "of memory are available, 5000.0 GiB are needed", "smaller model")
+        memory = deploy("up", "-y", profile=deploy.profile(host={"reserve_gib": 500}))
+        assert_clear(memory, 1, "host@spark-1", "of memory are available, 500.0 GiB are needed", "smaller model")
 
 
 def test_wrong_key(deploy: Deployment, tmp_path: Path) -> None:

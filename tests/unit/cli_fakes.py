@@ -171,7 +171,8 @@ def install(patch: Patch, folder: Path, steps: Sequence[FakeStep], hosts: Mappin
 
     patch.setattr("sparkctl.transport.ssh.open_all", open_all)
     patch.setattr("sparkctl.transport.ssh.SshSession", open_one)
-    patch.setattr("sparkctl.stacks.serving.steps", lambda config: tuple(steps))
+    for name in ("steps", "all_steps"):
+        patch.setattr(f"sparkctl.stacks.serving.{name}", lambda config, *_: tuple(steps))
 
 
 def small_world(**options: Any) -> tuple[World, list[FakeStep]]:

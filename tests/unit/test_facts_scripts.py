@@ -89,7 +89,9 @@ def test_a_model_is_whole_while_nothing_of_it_was_cut_short(tmp_path: Path) -> N
     blobs.mkdir(parents=True)
     probe = disk_probe(str(tmp_path), f"{tmp_path}/model")
     assert not ask(probe).get("here", probe).whole
-    (tmp_path / "model" / "snapshots").mkdir()
+    (tmp_path / "model" / "snapshots" / "e0f1").mkdir(parents=True)
+    assert not ask(probe).get("here", probe).whole
+    (tmp_path / "model" / "snapshots" / "e0f1" / "config.json").touch()
     assert ask(probe).get("here", probe).whole
     (blobs / "e0f1.incomplete").touch()
     found = ask(probe).get("here", probe)

@@ -189,10 +189,13 @@ class Symptom(FakeStep):
 
 
 @pytest.mark.parametrize(
-    ("seen", "note"),
-    [(Drifted(("404",), (), disrupts=True, symptom=True), "404"), (Absent((), "loading", symptom=True), "loading")],
+    ("seen", "said"),
+    [
+        (Drifted(("404",), (), disrupts=True, symptom=True), ("404", True)),
+        (Absent((), "loading", symptom=True), ("loading", False)),
+    ],
 )
-def test_a_symptom_waits_for_what_is_wrong_below_it(world: World, seen: Finding, note: str) -> None:
+def test_a_symptom_waits_for_what_is_wrong_below_it(world: World, seen: Finding, said: tuple[str, bool]) -> None:
     steps = [
         FakeStep(world, "fabric"),
         FakeStep(world, "vllm", needs=("fabric@a",)),
@@ -203,8 +206,8 @@ def test_a_symptom_waits_for_what_is_wrong_below_it(world: World, seen: Finding,
         return make_plan(steps, gather(world.hosts, wants(*steps))).items[-1].finding  # type: ignore[arg-type]
 
     world.things = {"fabric@a": "there"}
-    assert finding() == Pending("vllm@a", note), "the nearest"
+    assert finding() == Pending("vllm@a", *said), "the nearest"
     world.things = {"fabric@a": "wrong", "vllm@a": "there"}
-    assert finding() == Pending("fabric@a", note), "however deep"
+    assert finding() == Pending("fabric@a", *said), "however deep"
     world.things = {"fabric@a": "there", "vllm@a": "there"}
     assert finding() == seen, "nothing else explains it"
