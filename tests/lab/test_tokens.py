@@ -47,7 +47,7 @@ def test_two_ranks_without_ray(admin: Admin[TestLab], answers: dict[str, Answer]
     mp = admin.serving(write_profile(admin.home, "mp", engine={"backend": "mp"}))
     mp.json("up", "--yes")
     assert containers(admin.lab).keys() == {"vllm@spark-1", "vllm-rank1@spark-2"}
-    assert proofs(mp) == {"key", "token", "reach"}
+    assert proofs(mp) == {"health", "key", "token", "reach"}
     answers["mp"] = ask(mp)
     assert len(answers["mp"].ids) == TOKENS
     assert "--distributed-executor-backend mp" in command(admin, "vllm")
@@ -62,7 +62,7 @@ def test_two_ranks_over_ray_say_the_same(admin: Admin[TestLab], answers: dict[st
     assert plan["vllm@spark-1"]["finding"] == "drifted"
     ray.json("up", "--yes")
     assert containers(admin.lab).keys() == {"ray-head@spark-1", "ray-worker@spark-2", "vllm@spark-1"}
-    assert proofs(ray) == {"ray", "key", "token", "reach"}
+    assert proofs(ray) == {"ray", "health", "key", "token", "reach"}
     answers["ray"] = ask(ray)
     same(answers["ray"], answers["mp"])
     assert "--distributed-executor-backend ray" in command(admin, "vllm")
@@ -86,7 +86,7 @@ def test_one_rank_by_itself_says_the_same(admin: Admin[TestLab], answers: dict[s
     one.json("up", "--yes")
     assert [key for key in containers(admin.lab) if key.endswith("@spark-1")] == ["vllm@spark-1"]
     assert admin.lab.head.root("docker", "volume", "ls", "-q") == ""
-    assert proofs(one) == {"key", "token", "reach"}
+    assert proofs(one) == {"health", "key", "token", "reach"}
     same(ask(one), answers["mp"])
     one("plan", "--exit-code")
 
