@@ -102,8 +102,7 @@ def _meant(name: str, known: frozenset[str]) -> str:
     """What a variable of the environment was meant to be, where it is nearly one of ours: most are somebody else's."""
     if name in OWN or not envfile.SHOWABLE.fullmatch(name):
         return ""
-    cutoff = 0.6 if name.startswith("SPARKCTL_") else 0.87
-    return next(iter(difflib.get_close_matches(name, known | OWN, n=1, cutoff=cutoff)), "")
+    return next(iter(difflib.get_close_matches(name, known | OWN, n=1, cutoff=0.87)), "")
 
 
 def merge(
