@@ -59,7 +59,10 @@ class ImageFact:
 
 CONTAINERS: Probe[Mapping[str, ContainerFact] | None] = Probe(
     "containers",
-    f"{ALLOWED}ids=$($ask docker ps -aq --no-trunc) || exit 3\n"
+    f"{ALLOWED}if list=$(engine '/containers/json?all=1'); then\n"
+    "  [ \"$list\" = '[]' ] && exit 0\n"
+    '  ids=$(grep -o \'{"Id":"[0-9a-f]*\' <<<"$list" | cut -d\'"\' -f4)\n'
+    "else ids=$($ask docker ps -aq --no-trunc) || exit 3; fi\n"
     f"[ -z \"$ids\" ] || $ask docker inspect -f '{_CONTAINER_FORMAT}' $ids\nexit 0",
     lambda answer: _containers(answer),
 )
@@ -75,7 +78,12 @@ IMAGE_IDS: Probe[frozenset[str] | None] = Probe(
 
 def image_probe(reference: str) -> Probe[ImageFact | None]:
     """The image that `reference` names on the node, None where there is none."""
-    script = f"{ALLOWED}$ask docker image inspect -f '{_IMAGE_FORMAT}' {shlex.quote(reference)}"
+    refused = 22  # curl's status for an answer that is an error: there is no such image
+    script = (
+        f"engine {shlex.quote(f'/images/{reference}/json')}\n"
+        f"case $? in 0) exit 0 ;; {refused}) exit 1 ;; esac\n"
+        f"{ALLOWED}$ask docker image inspect -f '{_IMAGE_FORMAT}' {shlex.quote(reference)}"
+    )
     return Probe(f"image:{reference}", script, _image)
 
 
@@ -102,11 +110,12 @@ def _image(answer: Answer) -> ImageFact | None:
     data = _json(answer.stdout.strip())
     if answer.rc != 0 or not data:
         return None
+    data = {key.lower(): value for key, value in data.items()}  # the API's own names begin in upper case
     return ImageFact(
         str(data.get("id", "")),
         str(data.get("architecture", "")),
         int(data.get("size") or 0),
-        tuple(data.get("digests") or ()),
+        tuple(data.get("digests") or data.get("repodigests") or ()),
     )
 
 

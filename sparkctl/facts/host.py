@@ -12,11 +12,12 @@ timeout 2 sh -c '
   while [ ! -e "$at" ] && [ "$at" != "${at%/*}" ]; do at=${at%/*}; done
   echo "free=$(df -B1 --output=avail "${at:-/}" | tail -n 1)"
   echo "device=$(stat -c %d "${at:-/}")"
+  [ -d "$2" ] || exit 0
   ls "$2"/snapshots/*/* >/dev/null 2>&1 && ! ls "$2"/blobs | grep -q "[.]incomplete$" && echo whole=yes
-  [ ! -d "$2" ] || echo "held=$(du -sB1 "$2" | cut -f1)"
+  echo "held=$(du -sB1 "$2" | cut -f1)"
 ' _ """
 _SCRIPT = """\
-echo "clock=$(date +%s.%N)"
+echo "clock=$EPOCHREALTIME"
 echo "architecture=$(uname -m)"
 echo "user=$(id -un)"
 echo "home=$HOME"
