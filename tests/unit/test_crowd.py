@@ -49,8 +49,8 @@ def test_ctrl_c_is_answered_although_a_thread_hangs() -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ask_all({"hangs": lambda: go.wait(30)}, watch)
-    (left,) = [thread for thread in threading.enumerate() if thread.name == "ask hangs"]
+        ask_all({"frozen": lambda: go.wait(30)}, watch)
+    (left,) = [thread for thread in threading.enumerate() if thread.name == "ask frozen"]
     assert left.daemon, "the interpreter does not wait for it either"
     go.set()
 
