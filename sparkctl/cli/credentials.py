@@ -1,14 +1,11 @@
 """credentials: what a client of the model needs. The only verb that prints a secret."""
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sparkctl.cli.common import Options, load_config, new_app, open_session, with_options
-
-if TYPE_CHECKING:
-    pass
 
 app = new_app()
 

@@ -4,13 +4,14 @@ import time
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action, Context
+from sparkctl.core.plan import ask
 from sparkctl.core.service import Service
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.engines.failures import diagnose, loading, telling
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import LOOK_SECONDS, PATIENT_SECONDS, ApiFact, api_probe
-from sparkctl.facts.probe import Facts, Probe, Want, frame, new_nonce, unframe
+from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.runtimes.containers import Restart, container_name, docker_errors
 from sparkctl.steps.place import OnHead
 from sparkctl.steps.ray import tail
@@ -135,9 +136,8 @@ class RestartHung:
 
 def look_at(step: ServingStep, context: Context) -> ApiFact:
     """A patient look at the API."""
-    nonce, probe = new_nonce(), step.look(PATIENT_SECONDS)
-    answers = unframe(context.session.probe(frame([probe], nonce)), nonce)
-    return Facts({step.node: answers}).get(step.node, probe)
+    probe = step.look(PATIENT_SECONDS)
+    return Facts({step.node: ask(context.session, [Want(step.node, probe)])}).get(step.node, probe)
 
 
 @dataclass(frozen=True)
