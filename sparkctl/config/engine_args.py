@@ -1,36 +1,9 @@
-"""Arguments of `vllm serve` that a profile must not pass by itself, and what to use instead."""
+"""Arguments of an engine that a profile must not pass by itself, and what to use instead."""
 
 import re
 from collections.abc import Iterator, Sequence
 
-OWNED: dict[str, str] = {
-    "--api-key": "VLLM_API_KEY: arguments are visible to everybody on the node",
-    "--hf-token": "HF_TOKEN: arguments are visible to everybody on the node",
-    "--model": "model.id",
-    "--served-model-name": "model.served_name",
-    "--revision": "model.revision",
-    "--host": "CONTROL_PLANE_API_IP",
-    "--port": "ports.api",
-    "--tensor-parallel-size": "engine.tensor_parallel",
-    "-tp": "engine.tensor_parallel",
-    "--distributed-executor-backend": "engine.backend",
-    "--nnodes": "engine.backend: mp",
-    "--node-rank": "engine.backend: mp",
-    "--master-addr": "engine.backend: mp",
-    "--master-port": "ports.master",
-    "--headless": "engine.backend: mp",
-    "--max-model-len": "engine.max_model_len",
-    "--gpu-memory-utilization": "engine.gpu_memory_utilization",
-    "--max-num-seqs": "engine.max_num_seqs",
-    "--dtype": "engine.dtype",
-    "--load-format": "engine.load_format",
-    "--trust-remote-code": "engine.trust_remote_code",
-    "--enable-expert-parallel": "engine.expert_parallel",
-    "--swap-space": "nothing: vLLM has no swap space since 0.18",
-    "--worker-use-ray": "engine.backend: ray",
-    "--disable-log-requests": "--no-enable-log-requests",
-}
-"""Flag to what is used in its place; the last three are gone from vLLM (facts of 2026-11)."""
+from sparkctl.engines.registry import engine
 
 _WAYS = {
     "pipeline stages": "-pp|--pipeline[-_]parallel[-_]size",
@@ -40,12 +13,16 @@ _WAYS = {
 """Flags that multiply the GPUs: vLLM takes TP x PP x PCP for each replica (ParallelConfig.world_size_across_dp)."""
 
 
-def faults(arguments: Sequence[str]) -> Iterator[str]:
-    """One sentence for each argument that is not the profile's to pass."""
+def faults(arguments: Sequence[str], name: str = "vllm") -> Iterator[str]:
+    """One sentence for each argument that is not the profile's to pass to the engine of that name.
+
+    Raises SparkctlError where there is no such engine.
+    """
+    owned = engine(name).OWNED
     for argument in arguments:
         flag = argument.partition("=")[0].replace("_", "-")
-        if flag in OWNED:
-            yield f"arguments without {flag}; use {OWNED[flag]}"
+        if flag in owned:
+            yield f"arguments without {flag}; use {owned[flag]}"
 
 
 def ways(arguments: Sequence[str]) -> dict[str, int]:

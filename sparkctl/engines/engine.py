@@ -1,15 +1,56 @@
-"""What every engine gets to know and answers with."""
+"""What every engine gets to know and answers with, and what sparkctl asks of its module."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
+
+from sparkctl.core.service import Service
+from sparkctl.engines.failures import Patterns
+from sparkctl.topology import Cluster
+
+API_KEY = "api-key"
+"""The secret that a client must show, a file of the head."""
+
+LOOPBACK = "127.0.0.1"
 
 
 class Backend(StrEnum):
-    """How the ranks of one engine find each other."""
+    """How the ranks of one engine find each other.
+
+    With Ray a head comes first, workers join it, and the API server is a client of both. The other two are one rank
+    per node: they know each other from their start, so that they start and fall together.
+    """
 
     RAY = "ray"
     MP = "mp"
+    MPI = "mpi"
+
+
+class Store(StrEnum):
+    """Where an engine reads models from: the hub's cache, which sparkctl fills, or a store that it keeps itself."""
+
+    HUB = "hub"
+    OWN = "own"
+
+
+@dataclass(frozen=True)
+class Api:
+    """How an engine answers clients; /v1/models, /v1/completions and /v1/chat/completions are OpenAI's with all.
+
+    `service` is the name of the service that listens. `health` is a path that answers 200 without a key, once requests
+    may come. Without `keyed` nobody is asked for the API key: such an engine listens on the loopback of its node.
+    `metrics` is the path of its metrics, empty where it has none.
+    """
+
+    service: str
+    health: str = "/health"
+    metrics: str = "/metrics"
+    keyed: bool = True
+
+    def address(self, cluster: Cluster) -> str:
+        """Where it listens on the head."""
+        return cluster.api_ip if self.keyed else LOOPBACK
 
 
 @dataclass(frozen=True)
@@ -53,3 +94,36 @@ class ServeSpec:
     stop_seconds: int = 30
     drop_caches: bool = True
     ray_token: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """One engine. A plain module fulfils this: nothing is subclassed, and nothing registers itself.
+
+    `API` is how it answers clients. `STORE` is where it reads models from. `OWNED` are the flags that a profile must
+    not pass in `extra_args`, each with what to use in its place. `FAILURES` are its last words and their fixes.
+    """
+
+    @property
+    def API(self) -> Api: ...
+    @property
+    def STORE(self) -> Store: ...
+    @property
+    def OWNED(self) -> Mapping[str, str]: ...
+    @property
+    def FAILURES(self) -> Patterns: ...
+
+    def backends(self, wished: str, nodes: int) -> tuple[Backend, ...]:
+        """Those that may come to run; Ray and one without it, while only the image can tell.
+
+        `wished` is `engine.backend` of the profile, `nodes` how many nodes share the model. Raises ValueError, which
+        says what is accepted, where the engine has no such backend or cannot span as many nodes.
+        """
+        ...
+
+    def rank_secret(self, backend: Backend) -> str:
+        """The name of a secret that every node of the engine must have; empty where there is none."""
+        ...
+
+    def services(self, spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service, ...]:
+        """Its services in start order, the one that answers clients last."""
+        ...

@@ -16,7 +16,10 @@ class Diagnosis:
     fix: str
 
 
-PATTERNS: tuple[tuple[str, str], ...] = (
+Patterns = tuple[tuple[str, str], ...]
+"""Regular expressions of log lines, each with what to do about it, the most telling first."""
+
+VLLM: Patterns = (
     (
         r"Free memory on device .* is less than desired GPU memory utilization",
         "other programs hold memory: stop them, drop the page cache on every node, or lower GPU_MEMORY_UTIL",
@@ -32,12 +35,6 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (r"current platform \w+ does not support ray", "the image's platform cannot run on Ray: set engine.backend to mp"),
     (r"ray: (?:command )?not found|No module named 'ray'", "the image lacks Ray: set engine.backend to mp or auto"),
-    (r"NV_ERR_NO_MEMORY", "the node is out of memory: stop at once, lower GPU_MEMORY_UTIL or MAX_MODEL_LEN"),
-    (r"CUDA error: out of memory|CUDA out of memory|OutOfMemoryError", "lower GPU_MEMORY_UTIL or MAX_MODEL_LEN"),
-    (
-        r"(?:401|403) Client Error|GatedRepoError|Access to model .* is restricted",
-        "accept the model's licence on the hub and set HF_TOKEN",
-    ),
     (r"unrecognized arguments?: .*", "this vLLM does not know that flag: mend engine.extra_args or EXTRA_ARGS"),
     (r"error: argument .*", "vLLM refuses a flag's value: mend the profile's engine section or EXTRA_ARGS"),
     (
@@ -45,6 +42,16 @@ PATTERNS: tuple[tuple[str, str], ...] = (
         "choose TENSOR_PARALLEL so that it divides the model's heads",
     ),
     (r"max_model_len .* is greater than the derived max_model_len", "lower MAX_MODEL_LEN to what the model allows"),
+    (r"InvalidCxxCompiler|No working C\+\+ compiler", "the image lacks g++: add --enforce-eager to engine.extra_args"),
+)
+
+GENERAL: Patterns = (
+    (r"NV_ERR_NO_MEMORY", "the node is out of memory: stop at once, lower GPU_MEMORY_UTIL or MAX_MODEL_LEN"),
+    (r"CUDA error: out of memory|CUDA out of memory|OutOfMemoryError", "lower GPU_MEMORY_UTIL or MAX_MODEL_LEN"),
+    (
+        r"(?:401|403) Client Error|GatedRepoError|Access to model .* is restricted",
+        "accept the model's licence on the hub and set HF_TOKEN",
+    ),
     (
         r"LocalEntryNotFoundError|does not appear to have a file named|outgoing traffic has been disabled",
         "a file of the model is missing on this node: sparkctl up fetches it again",
@@ -55,15 +62,15 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ),
     (r"Failed to get the IP address, using 0\.0\.0\.0", "the fabric address is missing on this node: sparkctl doctor"),
     (r"Address already in use", "another program listens on the port: sparkctl plan names it"),
-    (r"InvalidCxxCompiler|No working C\+\+ compiler", "the image lacks g++: add --enforce-eager to engine.extra_args"),
     (r"No space left on device", "free disk space on the node: docker system df"),
 )
+"""What any engine may say: it stands on the same GPU, hub, network and disk."""
 
 
-def diagnose(lines: Iterable[str]) -> Diagnosis | None:
-    """The first pattern of the list that any line holds."""
+def diagnose(lines: Iterable[str], own: Patterns = VLLM) -> Diagnosis | None:
+    """The first pattern that any line holds: of the engine's own, then of the general ones."""
     text = [strip(line) for line in lines]
-    for pattern, fix in PATTERNS:
+    for pattern, fix in (*own, *GENERAL):
         for line in text:
             if re.search(pattern, line, re.IGNORECASE):
                 return Diagnosis(line[:400], fix)

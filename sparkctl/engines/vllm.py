@@ -6,11 +6,15 @@ Environment and flags follow NVIDIA's stacked-Sparks playbook and what was missi
 import re
 
 from sparkctl.core.service import Gpus, Mount, Secret, Service
-from sparkctl.engines import api_guard
-from sparkctl.engines.engine import Backend, ServeSpec
+from sparkctl.engines import api_guard, failures, vllm_flags
+from sparkctl.engines.engine import API_KEY as API_KEY
+from sparkctl.engines.engine import Api, Backend, ServeSpec, Store
 from sparkctl.topology import Cluster, Node
 
-API_KEY = "api-key"
+API = Api("vllm")
+STORE = Store.HUB
+OWNED = vllm_flags.OWNED
+FAILURES = failures.VLLM
 RAY_TOKEN = "ray-token"  # noqa: S105 - the name of a file
 RAY_AUTH = (("RAY_AUTH_MODE", "token"), ("RAY_AUTH_TOKEN_PATH", f"/run/secrets/{RAY_TOKEN}"))
 """Ray listens on all addresses of a node, whatever --node-ip-address says: without the token it answers nobody.
@@ -31,6 +35,20 @@ exec "$@"
 
 A server that was killed leaves its message queues, 250 MB each, in the shared memory that the Ray head keeps.
 """
+
+
+def backends(wished: str, nodes: int) -> tuple[Backend, ...]:
+    """One node needs no Ray; with `auto` on several the image decides. Raises ValueError."""
+    if wished not in ("auto", Backend.RAY, Backend.MP):
+        raise ValueError("ray, mp or auto")
+    if nodes == 1:
+        return (Backend.MP,)
+    return (Backend.RAY, Backend.MP) if wished == "auto" else (Backend(wished),)
+
+
+def rank_secret(backend: Backend) -> str:
+    """Ray's token, without which it would obey anybody."""
+    return RAY_TOKEN if backend is Backend.RAY else ""
 
 
 def services(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service, ...]:

@@ -1,0 +1,30 @@
+"""Arguments of `vllm serve` that a profile must not pass by itself, and what to use instead."""
+
+OWNED: dict[str, str] = {
+    "--api-key": "VLLM_API_KEY: arguments are visible to everybody on the node",
+    "--hf-token": "HF_TOKEN: arguments are visible to everybody on the node",
+    "--model": "model.id",
+    "--served-model-name": "model.served_name",
+    "--revision": "model.revision",
+    "--host": "CONTROL_PLANE_API_IP",
+    "--port": "ports.api",
+    "--tensor-parallel-size": "engine.tensor_parallel",
+    "-tp": "engine.tensor_parallel",
+    "--distributed-executor-backend": "engine.backend",
+    "--nnodes": "engine.backend: mp",
+    "--node-rank": "engine.backend: mp",
+    "--master-addr": "engine.backend: mp",
+    "--master-port": "ports.master",
+    "--headless": "engine.backend: mp",
+    "--max-model-len": "engine.max_model_len",
+    "--gpu-memory-utilization": "engine.gpu_memory_utilization",
+    "--max-num-seqs": "engine.max_num_seqs",
+    "--dtype": "engine.dtype",
+    "--load-format": "engine.load_format",
+    "--trust-remote-code": "engine.trust_remote_code",
+    "--enable-expert-parallel": "engine.expert_parallel",
+    "--swap-space": "nothing: vLLM has no swap space since 0.18",
+    "--worker-use-ray": "engine.backend: ray",
+    "--disable-log-requests": "--no-enable-log-requests",
+}
+"""Flag to what is used in its place; the last three are gone from vLLM (facts of 2026-11)."""
