@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass
+from shlex import quote
 
 from sparkctl.facts.probe import Answer, Probe
 
@@ -46,20 +47,26 @@ def ray_peers_probe(port: int) -> Probe[frozenset[str]]:
     return Probe(f"ray-peers:{port}", script, _peers)
 
 
-def api_probe(address: str, port: int, model: str, key_path: str, seconds: int = LOOK_SECONDS) -> Probe[ApiFact]:
-    """Ask /health, then for one streamed token; the key goes to curl through a descriptor, never through argv."""
+def api_probe(
+    address: str, port: int, model: str, key_path: str, seconds: int = LOOK_SECONDS, health: str = "/health"
+) -> Probe[ApiFact]:
+    """Ask `health`, then for one streamed token; the key goes to curl through a descriptor, never through argv.
+
+    An empty `key_path` shows no key.
+    """
     url = f"http://{address}:{port}"
     body = json.dumps({"model": model, "prompt": "1", "max_tokens": 1, "temperature": 0, "stream": True})
+    key = f"""-H @<(printf 'Authorization: Bearer %s' "$(cat {quote(key_path)})") """ if key_path else ""
     script = f"""\
 curl() {{ command curl -s --noproxy '*' --connect-timeout 2 "$@"; }}
-health=$(curl -o /dev/null -m 5 -w '%{{http_code}}' {url}/health)
+health=$(curl -o /dev/null -m 5 -w '%{{http_code}}' {url}{health})
 echo "health=$health"
 [ "$health" = 200 ] || exit 0
 curl -N -m {seconds} -w '\\ncompletion=%{{http_code}}\\n' -H 'Content-Type: application/json' \\
-  -H @<(printf 'Authorization: Bearer %s' "$(cat '{key_path}')") -d '{body}' {url}/v1/completions
+  {key}-d {quote(body)} {url}/v1/completions
 echo "curl=$?"
 """
-    return Probe("api", script, _api)
+    return Probe(f"api:{port}", script, _api)
 
 
 def _peers(answer: Answer) -> frozenset[str]:
