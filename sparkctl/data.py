@@ -17,3 +17,10 @@ def path(name: str) -> Path:
 def template(name: str) -> str:
     """The text of a file under `templates/`."""
     return path(f"templates/{name}").read_text(encoding="utf-8")
+
+
+def node_program(name: str) -> str:
+    """The source of a program of `sparkctl/node/`, to be sent to a node."""
+    from importlib import resources
+
+    return resources.files("sparkctl.node").joinpath(f"{name}.py").read_text(encoding="utf-8")
