@@ -5,7 +5,8 @@ Below /v1 the guard asks, too: vLLM judges by a URL that older Starlettes build 
 makes that of /v1/models another one (seen with Starlette 0.48).
 """
 
-FOLDER = "/run/sparkctl"
+from sparkctl.engines.container import FOLDER
+
 FLAGS = ("--middleware", "sparkctl_api_guard.Guard")
 """What lets `vllm serve` put the guard before all routes."""
 

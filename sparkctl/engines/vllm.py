@@ -3,10 +3,9 @@
 Environment and flags follow NVIDIA's stacked-Sparks playbook and what was missing there (docs/how-it-works.md).
 """
 
-import re
-
-from sparkctl.core.service import Gpus, Mount, Secret, Service
+from sparkctl.core.service import Mount, Secret, Service
 from sparkctl.engines import api_guard, failures, vllm_flags
+from sparkctl.engines.container import cache, container, fabric_env, merged, words
 from sparkctl.engines.engine import API_KEY as API_KEY
 from sparkctl.engines.engine import Api, Backend, ServeSpec, Store
 from sparkctl.topology import Cluster, Node
@@ -21,7 +20,6 @@ RAY_AUTH = (("RAY_AUTH_MODE", "token"), ("RAY_AUTH_TOKEN_PATH", f"/run/secrets/{
 
 Ray has this since 2.52 (docs.ray.io, Ray token authentication); an older one ignores it and is open to the network.
 """
-CACHE_IN_CONTAINER = "/root/.cache/huggingface"
 SHARED_TMP = "/tmp"
 RAY_STOP_SECONDS = 5
 """Ray holds nothing that wants draining; the API server before it is what drains."""
@@ -59,26 +57,17 @@ def services(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service,
     return (*ranks[1:], ranks[0])
 
 
-def roce_devices(interface: str) -> str:
-    """Both RoCE halves of the CX7 port that an interface belongs to, for NCCL_IB_HCA; empty for other names.
-
-    The digit after `f` is the port: `enp1s0f1np1` and `enP2p1s0f1np1` are the halves of port 1.
-    """
-    port = re.fullmatch(r"en(?:p1|P2p1)s0f([01])np[01]", interface)
-    return f"rocep1s0f{port[1]},roceP2p1s0f{port[1]}" if port else ""
-
-
 def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service, ...]:
     head = _ray(spec, cluster, cluster.head)
     workers = [_ray(spec, cluster, node, head) for node in cluster.workers]
-    api = _base(
+    api = container(
         spec,
         cluster.head,
         name="vllm",
         command=("sparkctl", *_serve(spec, cluster), *api_guard.FLAGS),
         entrypoint=("/bin/bash", "-c", WITH_KEY),
         env=(*_ray_env(spec, cluster.head), ("RAY_ADDRESS", f"{cluster.head.data_ip}:{spec.ports.ray}")),
-        mounts=(*_mounts(spec, cluster.head), _tmp_volume(cluster)),
+        mounts=(cache(spec, cluster.head), _tmp_volume(cluster)),
         secrets=(Secret(API_KEY, key_path), *_ray_token(spec, cluster.head)),
         ports=((cluster.api_ip, spec.ports.api),),
         joins="ray-head",
@@ -91,7 +80,7 @@ def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service
 def _ray(spec: ServeSpec, cluster: Cluster, node: Node, head: Service | None = None) -> Service:
     at = f"{cluster.head.data_ip}:{spec.ports.ray}"
     role = (f"--address={at}",) if head else ("--head", f"--port={spec.ports.ray}", *_dashboard(spec))
-    return _base(
+    return container(
         spec,
         node,
         name="ray-worker" if head else "ray-head",
@@ -103,7 +92,7 @@ def _ray(spec: ServeSpec, cluster: Cluster, node: Node, head: Service | None = N
         env=_ray_env(spec, node),
         secrets=_ray_token(spec, node),
         stop_seconds=RAY_STOP_SECONDS,
-        mounts=_mounts(spec, node) if head else (*_mounts(spec, node), _tmp_volume(cluster)),
+        mounts=(cache(spec, node),) if head else (cache(spec, node), _tmp_volume(cluster)),
         volumes=() if head else (_tmp_volume(cluster).source,),
         ports=() if head else _ray_ports(spec, node),
         stands_on=((head.name, head.node),) if head else (),
@@ -137,33 +126,17 @@ def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Servic
     group = ("--nnodes", str(len(cluster.nodes)), "--node-rank", str(rank)) if many else ()
     master = ("--master-addr", cluster.head.data_ip, "--master-port", str(spec.ports.master)) if many else ()
     face = ("--headless",) if rank else api_guard.FLAGS
-    return _base(
+    return container(
         spec,
         node,
         name=f"vllm-rank{rank}" if rank else "vllm",
         command=("sparkctl", *_serve(spec, cluster), *group, *master, *face),
         entrypoint=("/bin/bash", "-c", 'exec "$@"' if rank else WITH_KEY),
+        env=_env(spec, node),
         secrets=() if rank else (Secret(API_KEY, key_path),),
         drop_caches_on=(node.name,) if spec.drop_caches else (),
         ports=() if rank else ((cluster.api_ip, spec.ports.api), *(((node.data_ip, spec.ports.master),) * many)),
     )
-
-
-def _base(spec: ServeSpec, node: Node, **fields: object) -> Service:
-    """What every container of the engine has in common: the GPU, the fabric, the model cache."""
-    common: dict[str, object] = {
-        "node": node.name,
-        "image": spec.image,
-        "env": _env(spec, node),
-        "mounts": _mounts(spec, node),
-        "gpus": Gpus.ALL,
-        "devices": ("/dev/infiniband",) if roce_devices(node.fabric_interface) else (),
-        "capabilities": ("IPC_LOCK",),
-        "ulimits": (("memlock", -1), ("stack", 67108864)),
-        "shm_bytes": spec.shm_bytes,
-        "stop_seconds": spec.stop_seconds,
-    }
-    return Service(**{**common, **fields})  # type: ignore[arg-type]
 
 
 def _serve(spec: ServeSpec, cluster: Cluster) -> tuple[str, ...]:
@@ -182,12 +155,7 @@ def _serve(spec: ServeSpec, cluster: Cluster) -> tuple[str, ...]:
         "--load-format": spec.load_format,
     }
     switches = {"--trust-remote-code": spec.trust_remote_code, "--enable-expert-parallel": spec.expert_parallel}
-    pairs = [part for flag, value in flags.items() if value not in (None, "") for part in (flag, str(value))]
-    return ("vllm", "serve", spec.model, *pairs, *(flag for flag, on in switches.items() if on), *spec.extra_args)
-
-
-def _mounts(spec: ServeSpec, node: Node) -> tuple[Mount, ...]:
-    return (Mount(spec.hf_cache[node.name], CACHE_IN_CONTAINER, read_only=True),)
+    return ("vllm", "serve", spec.model, *words(flags, switches), *spec.extra_args)
 
 
 def _tmp_volume(cluster: Cluster) -> Mount:
@@ -196,18 +164,10 @@ def _tmp_volume(cluster: Cluster) -> Mount:
 
 
 def _env(spec: ServeSpec, node: Node) -> tuple[tuple[str, str], ...]:
-    """The fabric for every library that opens sockets, and no network for the model hub."""
-    interface, hca = node.fabric_interface, roce_devices(node.fabric_interface)
-    names = ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "TP_SOCKET_IFNAME", "UCX_NET_DEVICES")
-    env = dict.fromkeys((*names, "OMPI_MCA_btl_tcp_if_include"), interface) if interface else {}
-    env |= {"NCCL_IB_HCA": hca, "NCCL_IB_DISABLE": "0", "NCCL_IGNORE_CPU_AFFINITY": "1"} if hca else {}
-    env |= {
+    own = {
         "VLLM_HOST_IP": node.data_ip,
         "VLLM_LOGGING_LEVEL": spec.log_level,
         "VLLM_NO_USAGE_STATS": "1",
-        "NCCL_DEBUG": spec.nccl_debug,
-        "HF_HUB_OFFLINE": "1",
-        "HF_MODULES_CACHE": "/var/tmp/hf-modules",
         "RAY_memory_monitor_refresh_ms": "0",
     }
-    return tuple(sorted({**env, **dict(spec.env)}.items()))
+    return merged(fabric_env(spec, node) | own, spec)
