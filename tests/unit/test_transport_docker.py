@@ -13,6 +13,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 from sshd import Sshd, eventually
+from tiny_image import busybox_image
 
 from sparkctl.errors import CommandFailed
 from sparkctl.transport.ssh import SshSession
@@ -24,22 +25,8 @@ NAME = f"sparkctl-test-{secrets.token_hex(4)}"
 
 @pytest.fixture(scope="module")
 def busybox() -> Iterator[str]:
-    """A tiny image with a static shell, made here: no registry is needed."""
-    path = Path("/bin/busybox")
-    if not path.exists():
-        pytest.skip("no static busybox to make an image of")
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        tar.add(path, "bin/busybox")
-        for name in ("sh", "cat", "echo", "sleep", "seq"):
-            link = tarfile.TarInfo(f"bin/{name}")
-            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-            tar.addfile(link)
-    client = docker.from_env()
-    client.api.import_image_from_data(data.getvalue(), repository=NAME, tag="1")
-    yield f"{NAME}:1"
-    client.images.remove(f"{NAME}:1", force=True)
-    client.close()
+    with busybox_image(NAME) as image:
+        yield image
 
 
 @pytest.fixture
