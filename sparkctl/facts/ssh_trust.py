@@ -1,4 +1,4 @@
-"""The key with which the head reaches a worker, the worker's side of it, and whether it works."""
+"""The key with which a node reaches another, the other's side of it, and whether it works."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ _KEY = re.compile(r"((?:ssh|ecdsa|sk)-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,3})(?: .*
 
 @dataclass(frozen=True)
 class KeyFact:
-    """The head's key pair: `public` is `type base64` as made from the private half, empty where there is no key."""
+    """A node's key pair: `public` is `type base64` as made from the private half, empty where there is no key."""
 
     present: bool
     public: str
@@ -22,7 +22,7 @@ class KeyFact:
 
 @dataclass(frozen=True)
 class AccessFact:
-    """A worker's side: the lines of authorized_keys that carry our mark, and the host keys of its own sshd."""
+    """The other's side: the lines of authorized_keys that carry our mark, and the host keys of its own sshd."""
 
     lines: tuple[str, ...]
     host_keys: tuple[str, ...]
@@ -30,7 +30,7 @@ class AccessFact:
 
 @dataclass(frozen=True)
 class LoginFact:
-    """A try from the head: `known` is the file of host keys we keep for the worker, `refusal` ssh's own words."""
+    """A try to log in: `known` is our file of host keys, `refusal` ssh's own words."""
 
     known: tuple[str, ...]
     tried: bool
@@ -50,7 +50,7 @@ echo "public=$(ssh-keygen -y -P '' -f {quoted})"
 
 
 def access_probe(mark: str) -> Probe[AccessFact]:
-    """Read what a worker grants to lines that end with `mark`, and its host keys from its own disk."""
+    """Read what a node grants to lines that end with `mark`, and its host keys from its own disk."""
     script = f"""\
 grep -a -F -e {shlex.quote(mark)} ~/.ssh/authorized_keys | sed 's/^/line=/'
 sed 's/^/host=/' /etc/ssh/ssh_host_*_key.pub
@@ -59,8 +59,8 @@ exit 0
     return Probe(f"ssh-access:{mark}", script, lambda answer: _access(answer, mark))
 
 
-def login_probe(worker: str, known_hosts: str, command: Iterable[str]) -> Probe[LoginFact]:
-    """Log in to a worker from the head by `command`, with the host keys in `known_hosts` and no others."""
+def login_probe(target: str, known_hosts: str, command: Iterable[str]) -> Probe[LoginFact]:
+    """Log in to a node from another by `command`, with the host keys in `known_hosts` and no others."""
     known = shlex.quote(known_hosts)
     script = f"""\
 [ -e {known} ] || exit 3
@@ -69,7 +69,7 @@ if refusal=$(timeout 20 {shlex.join(command)} true 2>&1); then echo login=works;
   printf 'login=%s\\n' "$(printf '%s' "$refusal" | tail -n 1)"
 fi
 """
-    return Probe(f"ssh-login:{worker}", script, _login)
+    return Probe(f"ssh-login:{target}", script, _login)
 
 
 def public_key(line: str) -> str:

@@ -14,6 +14,7 @@ from sparkctl.facts.model import folder_name
 from sparkctl.facts.model_files import PARTIAL, copy_record
 from sparkctl.steps.host_state import tidy
 from sparkctl.steps.ssh_trust import ssh_options
+from sparkctl.steps.ssh_trust_actions import Way
 from sparkctl.topology import Cluster, Node
 from sparkctl.transport.session import Session
 
@@ -182,7 +183,7 @@ class Watch:
 
 def rsync(job: CopyJob) -> tuple[str, ...]:
     """One stream, run on the head; the paths of its files come over standard input, ended by NUL."""
-    ssh = (*ssh_options(job.cluster, job.worker), "-c", CIPHERS, "-o", "Compression=no")
+    ssh = (*ssh_options(Way(job.cluster, job.cluster.head, job.worker)), "-c", CIPHERS, "-o", "Compression=no")
     return (
         "rsync", "-a", "--partial-dir", PARTIAL, "--files-from=-", "--from0", "--info=progress2", "--no-h",
         "-e", shlex.join(ssh), f"{job.source}/", f"{job.worker.user}@{job.worker.data_ip}:{job.target}/",

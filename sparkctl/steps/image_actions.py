@@ -12,6 +12,7 @@ from sparkctl.facts.image import brought_file, looks_file
 from sparkctl.runtimes.containers import docker_errors
 from sparkctl.steps.host_state import tidy
 from sparkctl.steps.ssh_trust import ssh_command
+from sparkctl.steps.ssh_trust_actions import Way
 from sparkctl.topology import Cluster, Node
 from sparkctl.transport.session import Session
 
@@ -116,7 +117,8 @@ class Carry:
 
     def _script(self) -> str:
         """`dd` counts the bytes; its lines come back as the command's output."""
-        ssh, image = shlex.join(ssh_command(self.cluster, self.worker)), shlex.quote(self.reference)
+        way = Way(self.cluster, self.cluster.head, self.worker)
+        ssh, image = shlex.join(ssh_command(way)), shlex.quote(self.reference)
         return (
             "set -euo pipefail\nexec 3>&1\n"
             f"docker save {image} | dd bs=1M status=progress 2> >(stdbuf -oL tr '\\r' '\\n' >&3) | "

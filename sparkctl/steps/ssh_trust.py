@@ -1,4 +1,4 @@
-"""Passwordless SSH from the head to each worker over the fabric, by a key that is used for nothing else."""
+"""SSH from node to node over the fabric without a password, by keys of their own that are used for nothing else."""
 
 import shlex
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from sparkctl.facts.ssh_trust import (
     key_probe,
     login_probe,
 )
-from sparkctl.steps.place import OnHead, OnWorker
-from sparkctl.steps.ssh_trust_actions import Grant, Pin, Revoke, Unpin, host_token, key_path, known_hosts_path, mark
+from sparkctl.steps.place import OnNode
+from sparkctl.steps.ssh_trust_actions import Grant, Pin, Revoke, Way, host_token, key_path, mark
 from sparkctl.topology import Cluster, Node
 
 
-def ssh_options(cluster: Cluster, worker: Node) -> tuple[str, ...]:
-    """`ssh` and its options from the head to a worker: our key and our host keys, nothing of the user's own setup."""
+def ssh_options(way: Way) -> tuple[str, ...]:
+    """`ssh` and its options on a way: our key and our host keys, nothing of the user's own setup."""
     options = (
         "BatchMode=yes",
         "IdentitiesOnly=yes",
         "StrictHostKeyChecking=yes",
-        f"UserKnownHostsFile={known_hosts_path(cluster)}",
+        f"UserKnownHostsFile={way.known_hosts}",
         "GlobalKnownHostsFile=none",
         "UpdateHostKeys=no",
         "ConnectTimeout=10",
@@ -34,17 +34,17 @@ def ssh_options(cluster: Cluster, worker: Node) -> tuple[str, ...]:
         "ServerAliveCountMax=2",
     )
     flags = tuple(word for option in options for word in ("-o", option))
-    return ("ssh", "-F", "none", "-i", key_path(cluster), "-p", str(worker.port), *flags)
+    return ("ssh", "-F", "none", "-i", key_path(way.cluster, way.source), "-p", str(way.target.port), *flags)
 
 
-def ssh_command(cluster: Cluster, worker: Node) -> tuple[str, ...]:
-    """How the head reaches a worker: append the remote command."""
-    return (*ssh_options(cluster, worker), f"{worker.user}@{worker.data_ip}")
+def ssh_command(way: Way) -> tuple[str, ...]:
+    """How the source reaches the target: append the remote command."""
+    return (*ssh_options(way), f"{way.target.user}@{way.target.data_ip}")
 
 
 @dataclass(frozen=True)
-class KeyStep(OnHead):
-    """The head's own key, made there; its private half never leaves the head."""
+class KeyStep(OnNode):
+    """A node's own key, made there; its private half never leaves the node."""
 
     name: str = "ssh-key"
     layer: Layer = Layer.HOST
@@ -55,12 +55,12 @@ class KeyStep(OnHead):
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        return (Want(self.node, key_probe(key_path(self.cluster))),)
+        return (Want(self.node, key_probe(self._path)),)
 
     def check(self, facts: Facts) -> Finding:
-        path, fact = key_path(self.cluster), self._fact(facts)
+        path, fact = self._path, self._fact(facts)
         quoted = shlex.quote(path)
-        comment = shlex.quote(mark(self.cluster))
+        comment = shlex.quote(mark(self.cluster, self.on))
         make = Script(
             f"make the key {path}",
             f"umask 077\nrm -f {quoted} {quoted}.pub\nssh-keygen -q -t ed25519 -N '' -C {comment} -f {quoted}",
@@ -76,53 +76,57 @@ class KeyStep(OnHead):
         return Ok()
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
-        path = key_path(self.cluster)
+        path = self._path
         return (Run(f"remove the key {path}", ("rm", "-f", path, f"{path}.pub")),) if self._fact(facts).present else ()
 
     def _fact(self, facts: Facts) -> KeyFact:
-        return facts.get(self.node, key_probe(key_path(self.cluster)))
+        return facts.get(self.node, key_probe(self._path))
+
+    @property
+    def _path(self) -> str:
+        return key_path(self.cluster, self.on)
 
 
 @dataclass(frozen=True)
-class TrustStep(OnWorker):
-    """One worker: it lets the head's key in, from the head's address only, and the head knows its host keys."""
+class TrustStep(OnNode):
+    """One node lets the key of another in, from that one's address only, and that one knows its host keys."""
 
+    source: Node
     name: str = "ssh-trust"
     layer: Layer = Layer.HOST
 
     @property
     def needs(self) -> tuple[str, ...]:
         own = (step_id("state", self.node),)
-        fabric = (step_id("fabric", self.node),) if self.worker.fabric_ip else ()
-        return (*own, *fabric, step_id("ssh-key", self.cluster.head.name))
+        fabric = tuple(step_id(name, self.node) for name in ("fabric", "links") if self.on.fabric_ip)
+        return (*own, *fabric, step_id("ssh-key", self.source.name))
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        head = self.cluster.head.name
         return (
-            Want(head, key_probe(key_path(self.cluster))),
-            Want(head, self._login_probe),
-            Want(self.node, access_probe(mark(self.cluster))),
+            Want(self.source.name, key_probe(key_path(self.cluster, self.source))),
+            Want(self.source.name, self._login_probe),
+            Want(self.node, access_probe(self._way.mark)),
         )
 
     def check(self, facts: Facts) -> Finding:
-        head = self.cluster.head.name
-        key = facts.get(head, key_probe(key_path(self.cluster)))
-        login, access = facts.get(head, self._login_probe), self._access(facts)
+        source = self.source.name
+        key = facts.get(source, key_probe(key_path(self.cluster, self.source)))
+        login, access = facts.get(source, self._login_probe), self._access(facts)
         if not access.host_keys:
             return Blocked(
                 f"{self.node} has no host keys in /etc/ssh", "make them: sudo ssh-keygen -A, and restart its sshd"
             )
         if not key.public:
-            return Pending(step_id("ssh-key", head))
-        grant, pins = Grant(self.cluster, self.worker, key.public), Pin(self.cluster, self.worker, access.host_keys)
+            return Pending(step_id("ssh-key", source))
+        grant, pins = Grant(self._way, key.public), Pin(self._way, access.host_keys)
         wrong = list[tuple[str, Action]]()
         if access.lines != (grant.line,):
-            wrong.append((f"{self.node} does not let the key of {head} in as wished", grant))
-        if _pinned(login, self.worker) != pins.lines:
-            wrong.append((f"{head} does not know the host keys of {self.node}", pins))
+            wrong.append((f"{self.node} does not let the key of {source} in as wished", grant))
+        if self._pinned(login) != pins.lines:
+            wrong.append((f"{source} does not know the host keys of {self.node}", pins))
         if not wrong:
-            return Ok(f"{head} reaches {self.worker.data_ip}") if login.works else self._refused(login)
+            return Ok(f"{source} reaches {self.on.data_ip}") if login.works else self._refused(login)
         actions = tuple(action for _, action in wrong)
         if not access.lines:
             return Absent(actions)
@@ -131,32 +135,47 @@ class TrustStep(OnWorker):
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         actions = list[Action]()
         if self._access(facts).lines:
-            actions.append(Revoke(self.cluster, self.worker))
-        if _pinned(facts.get(self.cluster.head.name, self._login_probe), self.worker):
-            actions.append(Unpin(self.cluster, self.worker))
+            actions.append(Revoke(self._way))
+        if self._pinned(facts.get(self.source.name, self._login_probe)):
+            actions.append(Pin(self._way, ()))
         return tuple(actions)
 
     def _refused(self, login: LoginFact) -> Blocked:
         said = login.refusal or "no answer"
-        fix = f"mend the way to {self.worker.data_ip}, port {self.worker.port}; its sshd must listen there"
+        fix = f"mend the way to {self.on.data_ip}, port {self.on.port}; its sshd must listen there"
         if "denied" in said:
             fix = f"on {self.node}: chmod go-w ~ ~/.ssh; its sshd must allow public keys: sudo journalctl -u ssh -n 20"
-        return Blocked(f"{self.cluster.head.name} cannot log in to {self.node} over the fabric: {said}", fix)
+        return Blocked(f"{self.source.name} cannot log in to {self.node} over the fabric: {said}", fix)
 
     def _access(self, facts: Facts) -> AccessFact:
-        return facts.get(self.node, access_probe(mark(self.cluster)))
+        return facts.get(self.node, access_probe(self._way.mark))
+
+    def _pinned(self, login: LoginFact) -> tuple[str, ...]:
+        return tuple(sorted(line for line in login.known if line.split(" ", 1)[0] == host_token(self.on)))
+
+    @property
+    def _way(self) -> Way:
+        return Way(self.cluster, self.source, self.on)
 
     @property
     def _login_probe(self) -> Probe[LoginFact]:
-        return login_probe(self.node, known_hosts_path(self.cluster), ssh_command(self.cluster, self.worker))
+        return login_probe(self.node, self._way.known_hosts, ssh_command(self._way))
 
 
 def steps(cluster: Cluster) -> tuple[KeyStep | TrustStep, ...]:
-    """The head's key, and the trust of every worker; nothing for a cluster of one node."""
+    """The head's key, and the trust of every worker in it; nothing for a cluster of one node."""
     if not cluster.workers:
         return ()
-    return (KeyStep(cluster), *(TrustStep(cluster, worker) for worker in cluster.workers))
+    head = cluster.head
+    return (KeyStep(cluster, head), *(TrustStep(cluster, worker, head) for worker in cluster.workers))
 
 
-def _pinned(login: LoginFact, worker: Node) -> tuple[str, ...]:
-    return tuple(sorted(line for line in login.known if line.split(" ", 1)[0] == host_token(worker)))
+def mesh(cluster: Cluster) -> tuple[KeyStep | TrustStep, ...]:
+    """A key for every node, and the trust of every node in that of every other one; nothing for a single node."""
+    if not cluster.workers:
+        return ()
+    ways = ((target, source) for target in cluster.nodes for source in cluster.nodes if source != target)
+    return (
+        *(KeyStep(cluster, node) for node in cluster.nodes),
+        *(TrustStep(cluster, target, source, f"ssh-trust-{source.name}") for target, source in ways),
+    )

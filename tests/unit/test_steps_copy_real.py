@@ -17,7 +17,7 @@ from sparkctl.errors import CommandFailed, Interrupted, StepFailed
 from sparkctl.facts.probe import Facts, frame, unframe
 from sparkctl.steps.copy import CopyStep
 from sparkctl.steps.copy_actions import spread
-from sparkctl.steps.ssh_trust_actions import Pin, key_path
+from sparkctl.steps.ssh_trust_actions import Pin, Way, key_path
 from sparkctl.transport.ssh import SshSession
 
 MODEL = "cache/hub/models--org--tiny"
@@ -68,12 +68,12 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     cluster = pair(head, worker)
     for node in cluster.nodes:
         Path(cluster.state_dir(node)).mkdir(parents=True)
-    shutil.copy(worker.user_key, key_path(cluster))
+    shutil.copy(worker.user_key, key_path(cluster, cluster.head))
     host_key = " ".join((worker.folder / "host_ed25519.pub").read_text().split()[:2])
     source, target = (f"{node.home}/cache" for node in cluster.nodes)
     step = CopyStep(cluster, cluster.workers[0], "org/tiny", source, target, parallel=3)
     found = Bench(head, worker, sessions, step, [], threading.Event())
-    Pin(cluster, cluster.workers[0], (host_key,)).perform(found.context)
+    Pin(Way(cluster, cluster.head, cluster.workers[0]), (host_key,)).perform(found.context)
     make_model(found.source)
     yield found
     for session in sessions.values():

@@ -13,7 +13,7 @@ from sshd import Sshd, make_key
 from sparkctl.core.step import Absent, Ok
 from sparkctl.facts.probe import Facts, frame, unframe
 from sparkctl.steps.ssh_trust import KeyStep, ssh_command
-from sparkctl.steps.ssh_trust_actions import Grant, Pin, Revoke, Unpin, known_hosts_path
+from sparkctl.steps.ssh_trust_actions import Grant, Pin, Revoke, Way, known_hosts_path
 from sparkctl.topology import Cluster
 from sparkctl.transport.ssh import SshSession
 
@@ -51,21 +51,38 @@ def test_other_lines_stay_byte_for_byte(
     file.write_bytes(before)
     file.chmod(mode)
     untouched = snapshot(own_sshd.home)
-    grant = Grant(cluster, cluster.workers[0], KEY)
+    grant = Grant(_way(cluster), KEY)
     grant.perform(context(shell))
     assert file.read_bytes() == grant.line.encode() + b"\n" + before
     replace(grant, public_key=f"{KEY}X").perform(context(shell))
     assert file.read_bytes().count(b"sparkctl:lab\n") == 1 + before.count(b"xsparkctl:lab\n")
-    Revoke(cluster, cluster.workers[0]).perform(context(shell))
+    Revoke(_way(cluster)).perform(context(shell))
     assert snapshot(own_sshd.home) == untouched
 
 
 def test_file_and_folder_that_we_made_go_again(own_sshd: Sshd, cluster: Cluster, shell: SshSession) -> None:
     untouched = snapshot(own_sshd.home)
-    Grant(cluster, cluster.workers[0], KEY).perform(context(shell))
+    Grant(_way(cluster), KEY).perform(context(shell))
     found = snapshot(own_sshd.home)
     assert (found[".ssh"][0].split()[0], found[".ssh/authorized_keys"][0].split()[0]) == ("40700", "100600")
-    Revoke(cluster, cluster.workers[0]).perform(context(shell))
+    Revoke(_way(cluster)).perform(context(shell))
+    assert snapshot(own_sshd.home) == untouched
+
+
+def test_lines_of_several_nodes_go_one_by_one(own_sshd: Sshd, cluster: Cluster, shell: SshSession) -> None:
+    untouched = snapshot(own_sshd.home)
+    head, worker = cluster.nodes
+    ways = [Way(cluster, source, worker) for source in (head, replace(head, name="spark-3"))]
+    for way in ways:
+        Grant(way, KEY).perform(context(shell))
+    file = own_sshd.home / ".ssh" / "authorized_keys"
+    assert [line.split(" ", 3)[-1] for line in file.read_text().splitlines()] == [
+        "sparkctl:lab:spark-3",
+        "sparkctl:lab",
+    ]
+    Revoke(ways[0]).perform(context(shell))
+    assert file.read_text().endswith(" sparkctl:lab:spark-3\n")
+    Revoke(ways[1]).perform(context(shell))
     assert snapshot(own_sshd.home) == untouched
 
 
@@ -74,40 +91,40 @@ def test_a_link_to_the_file_stays_a_link(own_sshd: Sshd, cluster: Cluster, shell
     (own_sshd.home / "keys").write_bytes(OTHER)
     (own_sshd.home / ".ssh" / "authorized_keys").symlink_to("../keys")
     untouched = snapshot(own_sshd.home)
-    Grant(cluster, cluster.workers[0], KEY).perform(context(shell))
+    Grant(_way(cluster), KEY).perform(context(shell))
     assert (own_sshd.home / "keys").read_bytes().endswith(OTHER)
-    Revoke(cluster, cluster.workers[0]).perform(context(shell))
+    Revoke(_way(cluster)).perform(context(shell))
     assert snapshot(own_sshd.home) == untouched
 
 
 def test_host_keys_of_many_workers_at_once(own_sshd: Sshd, cluster: Cluster, shell: SshSession) -> None:
     workers = [replace(cluster.workers[0], name=f"spark-{n}", fabric_ip=f"10.0.0.{n}", port=22) for n in range(2, 8)]
-    pins = [Pin(cluster, worker, (KEY, KEY.replace("ed25519", "rsa"))) for worker in workers]
+    pins = [Pin(Way(cluster, cluster.head, worker), (KEY, KEY.replace("ed25519", "rsa"))) for worker in workers]
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda pin: pin.perform(context(shell, spark_1=shell)), pins))
-    file = Path(known_hosts_path(cluster))
+    file = Path(known_hosts_path(cluster, cluster.head))
     assert sorted(file.read_text().splitlines()) == sorted(line for pin in pins for line in pin.lines)
-    for worker in workers:
+    for pin in pins:
         assert file.exists()
-        Unpin(cluster, worker).perform(context(shell, spark_1=shell))
+        replace(pin, host_keys=()).perform(context(shell, spark_1=shell))
     assert not file.exists()
 
 
 def test_key_is_made_once_and_opens_the_worker(
     tmp_path: Path, own_sshd: Sshd, cluster: Cluster, shell: SshSession
 ) -> None:
-    step = KeyStep(cluster)
+    step = KeyStep(cluster, cluster.head)
     found = step.check(_look(step, shell))
     assert isinstance(found, Absent)
     for action in found.actions:
         action.perform(context(shell))
     assert isinstance(step.check(_look(step, shell)), Ok)
     key = _look(step, shell).get("spark-1", step.wants[0].probe).public
-    (own_sshd.folder / "authorized").write_text(Grant(cluster, cluster.workers[0], key).line + "\n")
+    (own_sshd.folder / "authorized").write_text(Grant(_way(cluster), key).line + "\n")
     host_key = " ".join((own_sshd.folder / "host_ed25519.pub").read_text().split()[:2])
-    login = [*ssh_command(cluster, cluster.workers[0]), "echo", "in"]
+    login = [*ssh_command(_way(cluster)), "echo", "in"]
     assert subprocess.run(login, capture_output=True).returncode == 255, "the host key is not pinned yet"
-    Pin(cluster, cluster.workers[0], (host_key,)).perform(context(shell, spark_1=shell))
+    Pin(_way(cluster), (host_key,)).perform(context(shell, spark_1=shell))
     assert subprocess.run(login, capture_output=True).stdout == b"in\n"
     forward = [*login[:-2], "-o", "ExitOnForwardFailure=yes"]
     refused = subprocess.run(
@@ -115,8 +132,12 @@ def test_key_is_made_once_and_opens_the_worker(
     )
     assert refused.returncode == 255, "the key may not forward ports"
     other = make_key(tmp_path / "other").with_suffix(".pub").read_text().split()
-    Pin(cluster, cluster.workers[0], (" ".join(other[:2]),)).perform(context(shell, spark_1=shell))
+    Pin(_way(cluster), (" ".join(other[:2]),)).perform(context(shell, spark_1=shell))
     assert b"HOST IDENTIFICATION HAS CHANGED" in subprocess.run(login, capture_output=True).stderr
+
+
+def _way(cluster: Cluster) -> Way:
+    return Way(cluster, cluster.head, cluster.workers[0])
 
 
 def _look(step: KeyStep, shell: SshSession) -> Facts:
