@@ -77,7 +77,7 @@ class Lock:
     def forget(self) -> None:
         """Remove the file, as far as we may, while the lock is held: whoever comes next makes a new one."""
         with suppress(UnreachableError):
-            self._session.run(("rm", "-f", "--", _path(self._cluster)), check=False)
+            self._session.run(("rm", "-f", "--", lock_path(self._cluster)), check=False)
 
     def release(self) -> None:
         """Let others in."""
@@ -109,10 +109,11 @@ def held(session: HoldingSession, cluster: str, verb: str, *, forget: bool = Fal
 
 
 def _script(cluster: str, who: str) -> str:
-    return f"file={shlex.quote(_path(cluster))} who={shlex.quote(who)}\n{_SCRIPT}"
+    return f"file={shlex.quote(lock_path(cluster))} who={shlex.quote(who)}\n{_SCRIPT}"
 
 
-def _path(cluster: str) -> str:
+def lock_path(cluster: str) -> str:
+    """The file on the head."""
     return f"{FOLDER}/sparkctl-{quote(cluster, safe='')}.lock"
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 DROP_CACHES = "sync; echo 3 > /proc/sys/vm/drop_caches"
 """A Spark's GPU counts the page cache as used (docs/how-it-works.md)."""
+
+
+PREVIOUS = "-previous"
+"""What the name of a container ends in while its successor is tried."""
 
 
 def container_name(cluster: Cluster, service: str) -> str:
@@ -140,6 +144,41 @@ class Remove:
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """Stop one container and keep it under another name: it comes back where its successor does not serve."""
+
+    cluster: Cluster
+    service: str
+    node: str
+    stop_seconds: int
+
+    @property
+    def summary(self) -> str:
+        name = container_name(self.cluster, self.service)
+        return f"stop container {name} on {self.node}, and keep it until its successor serves"
+
+    @property
+    def detail(self) -> str:
+        name = container_name(self.cluster, self.service)
+        return f"docker stop -t {self.stop_seconds}; docker rename {name} {name}{PREVIOUS}"
+
+    def perform(self, context: Context) -> None:
+        import docker.errors
+
+        name = container_name(self.cluster, self.service)
+        with docker_errors(self.node, self.summary):
+            containers = context.peers[self.node].docker.containers
+            try:
+                container = containers.get(name)
+            except docker.errors.NotFound:
+                return
+            container.stop(timeout=self.stop_seconds)
+            with suppress(docker.errors.NotFound):  # of a change before, whose end was cut short
+                containers.get(name + PREVIOUS).remove(force=True)
+            container.rename(name + PREVIOUS)
+
+
+@dataclass(frozen=True)
 class Restart:
     """Stop and start one container as it is."""
 
@@ -199,6 +238,9 @@ def _fresh_volume(client: "docker.DockerClient", name: str, labels: dict[str, st
 
 
 def _drop_volume(client: "docker.DockerClient", name: str, cluster: Cluster) -> None:
+    """A container that was set aside may still need it."""
+    if client.containers.list(all=True, filters={"volume": name}):
+        return
     for volume in client.volumes.list(filters={"name": f"^{name}$"}):
         if is_ours(cluster, volume.attrs.get("Labels") or {}):
             volume.remove()
