@@ -1,0 +1,249 @@
+"""The keeper as a process of its own, between a stand-in for `docker` on two nodes and an API that answers for it."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from sparkctl.data import node_program
+from sparkctl.facts.kept import MODULES
+
+DOCKER = '''#!{python}
+"""A stand-in for docker: containers are entries of a JSON file, and every change is a line of a log."""
+import fcntl, json, os, sys
+folder, node = "{folder}", os.environ.get("NODE", "spark-1")
+lock = open(folder + "/lock", "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+if os.path.exists(f"{{folder}}/down-{{node}}"):
+    sys.exit("Cannot connect to the Docker daemon")
+state = json.load(open(folder + "/containers.json"))
+mine = {{i: c for i, c in state.items() if c["node"] == node}}
+verb, rest = sys.argv[1], sys.argv[2:]
+if verb == "ps":
+    print("\\n".join(mine))
+elif verb == "inspect":
+    for i in rest[2:]:
+        c = mine[i]
+        print(i, "/" + c["name"], c["status"], c["started"], "2026-11-21T10:00:00.5Z", c["code"], c["spec"])
+elif verb == "exec":
+    print(json.dumps([[a, 1.0] for a in ("10.0.0.1", "10.0.0.2")]))
+else:
+    one = next(i for i in rest if i in mine)
+    c = state[one]
+    with open(folder + "/log", "a") as log:
+        print(verb, c["name"], file=log)
+    if verb == "start":
+        works = c["works"]
+        c |= {{"status": "running" if works else "exited", "code": 0 if works else 1}}
+        c["started"] = c["started"][:-1] + chr(ord(c["started"][-1]) + 1)
+    elif verb == "stop":
+        c["status"] = "exited"
+    elif verb == "rename":
+        c["name"] = rest[-1]
+    elif verb == "rm":
+        del state[one]
+    json.dump(state, open(folder + "/containers.json", "w"))
+'''
+CAT = """#!/bin/sh
+case "$1" in /proc/sys/kernel/random/boot_id) exec /bin/cat "{folder}/boot-${{NODE:-spark-1}}" ;; esac
+exec /bin/cat "$@"
+"""
+SSH = """#!/bin/sh
+[ -e "{folder}/away-$1" ] && exit 255
+NODE=$1 exec sh -c "$2"
+"""
+SERVICES = (
+    ("ray-head", "spark-1", ()),
+    ("ray-worker", "spark-2", ("ray-head",)),
+    ("vllm", "spark-1", ("ray-head", "ray-worker")),
+)
+PLACES = {service: node for service, node, _ in SERVICES}
+
+
+class World:
+    """Two nodes on which the generation `digest` serves, and the keeper that knows it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.home = folder / "keeper-home"
+        for name in MODULES:
+            file = self.home / "keeper" / f"{name}.py"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(node_program(f"keeper/{name}"))
+        for name, text in {
+            "docker": DOCKER,
+            "cat": CAT,
+            "ssh": SSH,
+            "runuser": '#!/bin/sh\nshift 3\nexec "$@"\n',
+        }.items():
+            file = folder / "bin" / name
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text.format(folder=folder, python=sys.executable) if "{folder}" in text else text)
+            file.chmod(0o755)
+        (folder / "secret").write_text("the key")
+        for node in ("spark-1", "spark-2"):
+            self.boot(node, "first")
+        self.put({})
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._api())
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def boot(self, node: str, name: str) -> None:
+        """From now on the node says that this is its boot; a new one finds its containers ended."""
+        (self.folder / f"boot-{node}").write_text(f"{name}\n")
+        if name != "first":
+            self.put({i: c | ({"status": "exited"} if c["node"] == node else {}) for i, c in self.containers.items()})
+
+    @property
+    def containers(self) -> dict[str, Any]:
+        found = json.loads((self.folder / "containers.json").read_text())
+        assert isinstance(found, dict)
+        return found
+
+    def put(self, containers: dict[str, Any]) -> None:
+        (self.folder / "containers.json").write_text(json.dumps(containers))
+
+    def make(self, generation: str, *, works: bool = True, serves: bool = True, only: tuple[str, ...] = ()) -> None:
+        """Containers of a generation, running where they work."""
+        made = {
+            f"{generation}-{service}": {
+                "name": f"sparkctl-lab-{service}",
+                "node": node,
+                "status": "running" if works else "exited",
+                "started": "2026-11-21T09:00:00.1",
+                "code": 0,
+                "spec": generation,
+                "works": works,
+                "serves": serves,
+            }
+            for service, node, _ in SERVICES
+            if service in (only or PLACES)
+        }
+        self.put({**self.containers, **made})
+
+    def set_aside(self, generation: str) -> None:
+        """As `up` does with what it replaces."""
+        changed = {"status": "exited"}
+        self.put(
+            {
+                i: c | changed | {"name": c["name"] + "-previous"} if i.startswith(f"{generation}-") else c
+                for i, c in self.containers.items()
+            }
+        )
+
+    def wish(self, digest: str, **values: object) -> None:
+        """A change is on record."""
+        file = self.home / "units" / "serving" / "wish.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({**self.record(digest), **values}))
+
+    def record(self, digest: str) -> dict[str, Any]:
+        port = self.server.server_address[1]
+        ask = {"argv": ["docker", "exec"], "addresses": ["10.0.0.1", "10.0.0.2"], "seconds": 5}
+        return {
+            "unit": "serving",
+            "cluster": "lab",
+            "lock": str(self.folder / "cluster.lock"),
+            "digest": digest,
+            "nodes": {"spark-1": [], "spark-2": ["ssh", "spark-2"]},
+            "users": {"spark-1": "nvidia", "spark-2": "nvidia"},
+            "memory": {"spark-1": 1 << 20, "spark-2": 1 << 20},
+            "secrets": [["spark-1", str(self.folder / "secret")]],
+            "containers": [
+                {
+                    "service": service,
+                    "node": node,
+                    "name": f"sparkctl-lab-{service}",
+                    "spec": digest,
+                    "group": service,
+                    "stands_on": [[under, PLACES[under]] for under in stands_on],
+                    "drop_caches": [],
+                    "joined": ask if service == "vllm" else None,
+                }
+                for service, node, stands_on in SERVICES
+            ],
+            "api": {
+                "url": f"http://127.0.0.1:{port}",
+                "model": "m",
+                "key": str(self.folder / "secret"),
+                "seconds": 2,
+            },
+            "by": "tester@laptop",
+            "changes": [],
+        }
+
+    def serve(self, digest: str) -> None:
+        """A first deployment, from nothing to the record of what serves."""
+        self.make(digest)
+        self.wish(digest)
+        assert self.keeper("commit", "serving") == 0, self.said
+
+    def keeper(self, *words: str) -> int:
+        """Have the keeper do one thing."""
+        return self._run("-m", "keeper", *words)
+
+    def look(self, times: int = 1) -> None:
+        """What the watch does at each look, so many times."""
+        code = "from keeper.watch import Watch\nfrom keeper.unit import Unit\neyes = Watch()\n"
+        assert self._run("-c", code + "eyes.tend(Unit('serving'))\n" * times) == 0, self.said
+
+    def _run(self, *argv: str) -> int:
+        path = f"{self.folder}/bin:{os.environ['PATH']}"
+        env = {"PATH": path, "PYTHONPATH": str(self.home), "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run([sys.executable, *argv], env=env, capture_output=True, text=True, timeout=60)
+        self.said = done.stdout + done.stderr
+        return done.returncode
+
+    def log(self) -> list[str]:
+        """What was done to containers since the last look at the log."""
+        file = self.folder / "log"
+        lines = file.read_text().splitlines() if file.exists() else []
+        file.unlink(missing_ok=True)
+        return [line.replace("sparkctl-lab-", "") for line in lines]
+
+    def unit(self, name: str) -> dict[str, Any]:
+        """A record of the unit, empty where there is none."""
+        file = self.home / "units" / "serving" / f"{name}.json"
+        return dict(json.loads(file.read_text())) if file.exists() else {}
+
+    @property
+    def note(self) -> str:
+        return str(self.unit("note").get("text", ""))
+
+    @property
+    def history(self) -> list[tuple[int, str, str]]:
+        records = [json.loads(path.read_text()) for path in sorted((self.home / "history").glob("*.json"))]
+        return [(record["generation"], record["digest"], record["outcome"]) for record in records]
+
+    def running(self) -> set[str]:
+        return {i for i, c in self.containers.items() if c["status"] == "running"}
+
+    def _api(world) -> type[BaseHTTPRequestHandler]:
+        class Api(BaseHTTPRequestHandler):
+            """Answers as the container named vllm would."""
+
+            def do_GET(self) -> None:
+                self._answer(b"")
+
+            def do_POST(self) -> None:
+                assert self.headers["Authorization"] == "Bearer the key"
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self._answer(b'data: {"choices": [{"text": "a"}]}\n\n')
+
+            def _answer(self, body: bytes) -> None:
+                named = [c for c in world.containers.values() if c["name"] == "sparkctl-lab-vllm"]
+                self.send_response(200 if named and named[0]["status"] == "running" and named[0]["serves"] else 503)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *words: object) -> None:
+                pass
+
+        return Api
