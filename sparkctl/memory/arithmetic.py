@@ -21,7 +21,7 @@ def shortfall(verdict: Verdict, node: NodeVerdict) -> tuple[str, ...]:
 def choices(verdict: Verdict) -> str:
     """What fits instead, in a line."""
     if not verdict.nearest:
-        return "nothing near fits: choose a smaller model, or stop what else holds memory"
+        return "nothing near fits: choose a smaller model"
     return "what fits: " + "; or ".join(near.change for near in verdict.nearest)
 
 

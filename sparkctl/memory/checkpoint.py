@@ -25,6 +25,11 @@ class Checkpoint:
     shape: Shape
     size: int = 0
 
+    @classmethod
+    def unknown(cls, name: str, size: int = 0) -> "Checkpoint":
+        """A model of which no config.json was seen: its weights, if they are known, and no cache."""
+        return cls(name, Shape("", 1, 0, 0, (), Parameters(0, 0, 0, 0), Mixture(), PLAIN["bf16"]), size)
+
     def loaded(self, quantization: str = "", dtype: str = "") -> Format:
         """How its weights lie in memory; what is stored quantized stays as it is, as engines have it.
 

@@ -169,7 +169,7 @@ def _nearest(verdict: Verdict) -> list[Nearest]:
     changes = [
         (f"max_model_len {verdict.longest}", replace(wish, max_model_len=verdict.longest)),
         (f"concurrency {verdict.most}", replace(wish, concurrency=verdict.most)),
-        ("an fp8 cache", replace(wish, kv_dtype="fp8")),
+        ("an fp8 cache (--kv-cache-dtype fp8)", replace(wish, kv_dtype="fp8")),
         *_shares(verdict),
     ]
     good = [w for w in changes if min(w[1].max_model_len, w[1].concurrency) > 0 and w[1] != wish]
@@ -191,9 +191,11 @@ def _shares(verdict: Verdict) -> list[tuple[str, Wish]]:
     share = min(max(wish.utilization, least), allowed)
     other = replace(wish, utilization=share)
     if share >= least:
-        return [(f"utilization {share:.2f}", other)]
+        return [(f"gpu_memory_utilization {share:.2f}", other)]
     shorter = longest(verdict.checkpoint, other, rooms)
-    return [(f"utilization {share:.2f} with max_model_len {shorter}", replace(other, max_model_len=shorter))]
+    return [
+        (f"gpu_memory_utilization {share:.2f} with max_model_len {shorter}", replace(other, max_model_len=shorter))
+    ]
 
 
 def _on(checkpoint: Checkpoint, wish: Wish, rooms: tuple[Room, ...], count: int) -> bool:

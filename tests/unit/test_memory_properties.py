@@ -91,7 +91,7 @@ def test_the_smallest_node_decides() -> None:
     found = judge(model, Wish(8192, tensor_parallel=2), (large, small))
     assert [node.fits for node in found.nodes] == [True, False]
     assert found.nodes[1].short == (10 + 96 - 50) * GIB
-    assert found.nearest[0].change == "utilization 0.33"
+    assert found.nearest[0].change == "gpu_memory_utilization 0.33"
 
 
 @pytest.mark.parametrize(
