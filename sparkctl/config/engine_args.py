@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from sparkctl.engines.registry import engine
+from sparkctl.engines.registry import names as engines
+
+__all__ = ["engines", "faults", "unfit", "ways"]
 
 _WAYS = {
     "pipeline stages": "-pp|--pipeline[-_]parallel[-_]size",
@@ -21,8 +24,20 @@ def faults(arguments: Sequence[str], name: str = "vllm") -> Iterator[str]:
     owned = engine(name).OWNED
     for argument in arguments:
         flag = argument.partition("=")[0].replace("_", "-")
-        if flag in owned:
-            yield f"arguments without {flag}; use {owned[flag]}"
+        if instead := owned.get(flag) or owned.get("*"):
+            yield f"arguments without {flag}; use {instead}"
+
+
+def unfit(name: str, wished: str, nodes: int) -> str:
+    """What the engine accepts where it has no such backend, or cannot span as many nodes; empty where it can.
+
+    Raises SparkctlError where there is no such engine.
+    """
+    try:
+        engine(name).backends(wished, nodes)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def ways(arguments: Sequence[str]) -> dict[str, int]:

@@ -67,8 +67,9 @@ class Ports:
 class ServeSpec:
     """One model to serve, with everything that an engine needs to know and no address of any node.
 
-    `gpu_memory_utilization` is a fraction of the GPU's memory, `shm_bytes` the size of /dev/shm, `hf_cache` the
-    absolute folder of the model cache by node name, `ray_token` the file of Ray's token by node name.
+    `gpu_memory_utilization` is a fraction of the GPU's memory, `weights_share` the loaded weights of one node as such
+    a fraction, 0 where unknown. `shm_bytes` is the size of /dev/shm, `hf_cache` the absolute folder of the model
+    cache by node name, `store` that of an engine's own store, `ray_token` the file of what `rank_secret` names.
     """
 
     image: str
@@ -93,6 +94,8 @@ class ServeSpec:
     nccl_debug: str = "WARN"
     stop_seconds: int = 30
     drop_caches: bool = True
+    weights_share: float = 0.0
+    store: Mapping[str, str] = field(default_factory=dict)
     ray_token: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -100,7 +103,8 @@ class Engine(Protocol):
     """One engine. A plain module fulfils this: nothing is subclassed, and nothing registers itself.
 
     `API` is how it answers clients. `STORE` is where it reads models from. `OWNED` are the flags that a profile must
-    not pass in `extra_args`, each with what to use in its place. `FAILURES` are its last words and their fixes.
+    not pass in `extra_args`, with hyphens, each with what to use in its place; `*` is every other word. `LACKS` are
+    the keys of a profile that it cannot honour, each with the reason. `FAILURES` are its last words and their fixes.
     """
 
     @property
@@ -109,6 +113,8 @@ class Engine(Protocol):
     def STORE(self) -> Store: ...
     @property
     def OWNED(self) -> Mapping[str, str]: ...
+    @property
+    def LACKS(self) -> Mapping[str, str]: ...
     @property
     def FAILURES(self) -> Patterns: ...
 

@@ -1,6 +1,6 @@
 """What engines say when they fail, and what to do about it: patterns of their logs, most telling first.
 
-Sources: the logs collected in docs/troubleshooting.md from vLLM's and Ray's own messages.
+Sources: the logs collected in docs/troubleshooting.md from vLLM's and Ray's own messages; the others' say their own.
 """
 
 import re
@@ -44,6 +44,60 @@ VLLM: Patterns = (
     (r"max_model_len .* is greater than the derived max_model_len", "lower MAX_MODEL_LEN to what the model allows"),
     (r"InvalidCxxCompiler|No working C\+\+ compiler", "the image lacks g++: add --enforce-eager to engine.extra_args"),
 )
+
+SGLANG: Patterns = (
+    (
+        r"Not enough memory\. Please try to increase --mem-fraction-static",
+        "the weights leave no room for the KV cache: raise GPU_MEMORY_UTIL, or serve a smaller model",
+    ),
+    (
+        r"memory capacity is unbalanced",
+        "other programs hold memory on one of the nodes: stop them, then sparkctl up",
+    ),
+    (
+        r"DistNetworkError|DistStoreError|client socket has timed out",
+        "a rank is absent or not reached on the fabric: sparkctl status, then sparkctl up",
+    ),
+    (r"unrecognized arguments?: .*", "this SGLang does not know that flag: mend engine.extra_args or EXTRA_ARGS"),
+    (r"error: argument .*", "SGLang refuses a flag's value: mend the profile's engine section or EXTRA_ARGS"),
+)
+"""SGLang's own messages (`srt/model_executor`, `srt/server_args.py`) and those of torch.distributed."""
+
+TRTLLM: Patterns = (
+    (
+        r"sparkctl: the MPI rank at .* does not answer",
+        "that node's container has ended, or the fabric is cut: sparkctl status, sparkctl logs --node NODE",
+    ),
+    (
+        r"sparkctl: the image lacks sshd, and .*",
+        "several nodes need sshd in the image: build one from it that installs openssh-server, and name it in image",
+    ),
+    (
+        r"(?:ORTE|PRTE|PRRTE) (?:has lost communication|was unable to reliably start)",
+        "an MPI rank ended or was cut off: sparkctl logs --node NODE tells which, then sparkctl up",
+    ),
+    (r"not enough slots available", "a node is missing from the MPI job: sparkctl status, then sparkctl up"),
+    (r"No such option:? .*", "this TensorRT-LLM does not know that flag: mend engine.extra_args or EXTRA_ARGS"),
+    (r"Invalid value for .*", "trtllm-serve refuses a flag's value: mend the profile's engine section or EXTRA_ARGS"),
+    (r"Failed to bind socket to", "another program listens on the port: sparkctl plan names it"),
+    (
+        r"CUDA out of memory|OutOfMemoryError|\[TRT-LLM\].*out of memory",
+        "lower engine.max_num_seqs or GPU_MEMORY_UTIL; if it happens while weights are loaded, set "
+        "TRT_LLM_DISABLE_LOAD_WEIGHTS_IN_PARALLEL: '1' in engine.env",
+    ),
+)
+"""TensorRT-LLM's own messages, Open MPI's, and the table of NVIDIA's TRT-LLM playbook for DGX Spark."""
+
+OLLAMA: Patterns = (
+    (
+        r"model requires more system memory \(.*\) than is available \(.*\)",
+        "stop what else holds memory, lower MAX_MODEL_LEN, or name a smaller model or quantization",
+    ),
+    (r"pull model manifest: file does not exist", "the library has no model of that name: mend model.id"),
+    (r"model .* not found", "Ollama has not pulled it: sparkctl up"),
+    (r"llama runner process has terminated", "read the lines before it: sparkctl logs ollama"),
+)
+"""Ollama's own messages (`server/`, `llm/server.go`)."""
 
 GENERAL: Patterns = (
     (r"NV_ERR_NO_MEMORY", "the node is out of memory: stop at once, lower GPU_MEMORY_UTIL or MAX_MODEL_LEN"),

@@ -13,6 +13,7 @@ from sparkctl.topology import Cluster, Node
 API = Api("vllm")
 STORE = Store.HUB
 OWNED = vllm_flags.OWNED
+LACKS: dict[str, str] = {}
 FAILURES = failures.VLLM
 RAY_TOKEN = "ray-token"  # noqa: S105 - the name of a file
 RAY_AUTH = (("RAY_AUTH_MODE", "token"), ("RAY_AUTH_TOKEN_PATH", f"/run/secrets/{RAY_TOKEN}"))

@@ -23,6 +23,7 @@ SPEC = ServeSpec(
     hf_cache={node.name: f"{node.home}/.cache/huggingface" for node in CLUSTER.nodes},
     ports=Ports(),
     max_num_seqs=64,
+    store={node.name: f"{node.home}/.cache/ollama" for node in CLUSTER.nodes},
 )
 
 
@@ -74,4 +75,12 @@ LAYOUTS = (
     Layout("vllm", Backend.MP, 1),
     Layout("vllm", Backend.RAY, 2, EVERYTHING, "everything"),
     Layout("vllm", Backend.MP, 2, EVERYTHING, "everything"),
+    Layout("sglang", Backend.MP, 1),
+    Layout("sglang", Backend.MP, 2),
+    Layout("sglang", Backend.MP, 2, EVERYTHING, "everything"),
+    Layout("trtllm", Backend.MP, 1),
+    Layout("trtllm", Backend.MPI, 2),
+    Layout("trtllm", Backend.MPI, 2, (*EVERYTHING, ("weights_share", 0.5)), "everything"),
+    Layout("ollama", Backend.MP, 1),
+    Layout("ollama", Backend.MP, 1, EVERYTHING, "everything"),
 )

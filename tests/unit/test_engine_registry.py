@@ -12,7 +12,7 @@ from sparkctl.errors import SparkctlError
 
 FOREIGN = """
 from sparkctl.engines.vllm import *
-from sparkctl.engines.vllm import API, FAILURES, OWNED, STORE
+from sparkctl.engines.vllm import API, FAILURES, LACKS, OWNED, STORE
 """
 
 
@@ -44,7 +44,7 @@ def test_an_entry_point_is_an_engine_like_ours(package: Path) -> None:
 
 
 def test_an_engine_that_is_none_is_refused_with_what_it_lacks(package: Path) -> None:
-    with pytest.raises(SparkctlError, match="lacks FAILURES, backends, rank_secret, services"):
+    with pytest.raises(SparkctlError, match="lacks LACKS, FAILURES, backends, rank_secret, services"):
         registry.engine("broken")
     with pytest.raises(SparkctlError, match="cannot be loaded: No module named 'no_such_module'"):
         registry.engine("absent")
@@ -69,6 +69,31 @@ def test_vllm_may_run_on(wished: str, nodes: int, found: tuple[Backend, ...]) ->
     assert vllm.backends(wished, nodes) == found
 
 
-def test_vllm_knows_no_other_backend() -> None:
-    with pytest.raises(ValueError, match="ray, mp or auto"):
-        vllm.backends("mpi", 2)
+@pytest.mark.parametrize(
+    ("name", "nodes", "found"),
+    [
+        ("sglang", 1, (Backend.MP,)),
+        ("sglang", 4, (Backend.MP,)),
+        ("trtllm", 1, (Backend.MP,)),
+        ("trtllm", 2, (Backend.MPI,)),
+        ("ollama", 1, (Backend.MP,)),
+    ],
+)
+def test_others_have_no_choice(name: str, nodes: int, found: tuple[Backend, ...]) -> None:
+    assert registry.engine(name).backends("auto", nodes) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "wished", "nodes", "accepted"),
+    [
+        ("vllm", "mpi", 2, "ray, mp or auto"),
+        ("sglang", "ray", 2, "mp or auto"),
+        ("trtllm", "ray", 2, "mpi or auto"),
+        ("ollama", "mp", 1, "auto"),
+        ("ollama", "auto", 2, "auto, on one node: Ollama does not share a model between nodes"),
+    ],
+)
+def test_what_an_engine_cannot_do_is_said(name: str, wished: str, nodes: int, accepted: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        registry.engine(name).backends(wished, nodes)
+    assert str(refused.value) == accepted

@@ -1,0 +1,41 @@
+"""How a container starts behind the door (`sparkctl/node/api_door.py`), for engines that ask nobody for a key.
+
+TensorRT-LLM knows no key at all. SGLang knows one, and writes it into its log at every start
+(github.com/sgl-project/sglang/issues/37457): it is not told, and the door asks for it in its place.
+"""
+
+from sparkctl.core.service import Secret
+from sparkctl.data import node_program
+from sparkctl.engines.container import FOLDER
+from sparkctl.engines.engine import API_KEY, LOOPBACK
+from sparkctl.topology import Cluster
+
+INNER = 10_000
+"""How far above the clients' port the engine listens on loopback; below it where there is no room above."""
+
+
+def inner_port(port: int) -> int:
+    """The engine's own port on loopback."""
+    return port + INNER if port + INNER <= 65535 else port - INNER
+
+
+def entrypoint(before: str = "") -> tuple[str, ...]:
+    """Put the program in place, run the lines `before`, then become it with the container's command."""
+    program = f"mkdir -p {FOLDER}\ncat >{FOLDER}/api_door.py <<'END'\n{node_program('api_door')}END\n"
+    return ("/bin/bash", "-c", f'{program}{before}exec python3 {FOLDER}/api_door.py "$@"\n')
+
+
+def command(cluster: Cluster, port: int, *engine: str) -> tuple[str, ...]:
+    """The arguments of the door, and what it starts."""
+    listen = ("--listen", f"{cluster.api_ip}:{port}", "--to", str(inner_port(port)))
+    return ("sparkctl", *listen, "--key", f"/run/secrets/{API_KEY}", "--", *engine)
+
+
+def ports(cluster: Cluster, port: int) -> tuple[tuple[str, int], ...]:
+    """What door and engine listen on."""
+    return ((cluster.api_ip, port), (LOOPBACK, inner_port(port)))
+
+
+def secret(key_path: str) -> Secret:
+    """The key that the door asks for."""
+    return Secret(API_KEY, key_path)
