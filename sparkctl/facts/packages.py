@@ -25,15 +25,18 @@ _HALF = ("half-installed", "unpacked", "half-configured")
 """The states of dpkg(1) that an interrupted installation leaves."""
 
 
-def packages_probe(commands: Iterable[str], record: str) -> Probe[PackagesFact]:
-    """Look for commands in PATH and the system folders; `record` is the file that holds what was installed by us."""
+def packages_probe(commands: Iterable[str], record: str, name: str = "packages") -> Probe[PackagesFact]:
+    """Look for commands in PATH and the system folders; `record` is the file that holds what was installed by us.
+
+    Probes of other commands have another `name`.
+    """
     names = " ".join(map(shlex.quote, sorted({*commands, "apt-get"})))
     script = f"""\
 for name in {names}; do command -v "$name" >/dev/null && echo "command=$name"; done
 sed 's/^/recorded=/' {shlex.quote(record)} || exit
 grep -v '^#' {shlex.quote(record)} | xargs -r dpkg-query -W -f '${{db:Status-Status}}=${{Package}}\\n'
 """
-    return Probe("packages", script, _packages)
+    return Probe(name, script, _packages)
 
 
 def _packages(answer: Answer) -> PackagesFact:

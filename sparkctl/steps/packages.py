@@ -7,7 +7,7 @@ from sparkctl.core.action import Action
 from sparkctl.core.actions import InstallPackages, RemovePackages
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.packages import PackagesFact, packages_probe
-from sparkctl.facts.probe import Facts, Want
+from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.facts.state import PACKAGES, state_path
 from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster, Node, Role
@@ -21,17 +21,21 @@ PACKAGE_OF = {
     "mount.nfs": "nfs-common",
     "python3": "python3",
     "curl": "curl",
+    "earlyoom": "earlyoom",
 }
 """The Debian and Ubuntu package of each command that a step may ask for."""
 
 
 @dataclass(frozen=True)
 class PackagesStep(OnNode):
-    """The commands of one node. Layer image, as what was installed stays on `down` and goes on `down --purge`."""
+    """The commands of one node. Layer image, as what was installed stays on `down` and goes on `down --purge`.
+
+    A step of another `name` keeps a record of its own.
+    """
 
     commands: tuple[str, ...]
     allowed: bool
-    name: str = "packages"
+    name: str = PACKAGES
     layer: Layer = Layer.IMAGE
 
     @property
@@ -40,7 +44,7 @@ class PackagesStep(OnNode):
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        return (Want(self.node, packages_probe(self.commands, self._record)),)
+        return (Want(self.node, self._probe),)
 
     def check(self, facts: Facts) -> Finding:
         fact = self._fact(facts)
@@ -67,11 +71,15 @@ class PackagesStep(OnNode):
         return Blocked(f"{self.node} lacks {missing}, and has no apt-get", fix)
 
     def _fact(self, facts: Facts) -> PackagesFact:
-        return facts.get(self.node, packages_probe(self.commands, self._record))
+        return facts.get(self.node, self._probe)
+
+    @property
+    def _probe(self) -> Probe[PackagesFact]:
+        return packages_probe(self.commands, self._record, self.name)
 
     @property
     def _record(self) -> str:
-        return state_path(self.cluster, self.on, PACKAGES)
+        return state_path(self.cluster, self.on, self.name)
 
 
 def commands_for(node: Node, *, alone: bool, store: str) -> tuple[str, ...]:

@@ -19,7 +19,20 @@ from stack import stack_of
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Absent, Blocked, Drifted, Ok, Pending, Step
 from sparkctl.facts.probe import Answer, Facts
-from sparkctl.steps import copy, fabric, host, host_docker, host_ports, host_state, nfs, packages, ssh_trust
+from sparkctl.steps import (
+    copy,
+    fabric,
+    guard,
+    guard_earlyoom,
+    guard_swap,
+    host,
+    host_docker,
+    host_ports,
+    host_state,
+    nfs,
+    packages,
+    ssh_trust,
+)
 from sparkctl.topology import Cluster, Node, Role
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -35,6 +48,11 @@ def _ports(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
     return host_ports.steps(cluster, [host_ports.PortWish(*wish) for wish in args["wishes"]])
 
 
+def _guard(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
+    """With a program of one line; what the real one does is the business of test_watchdog.py."""
+    return guard.steps(cluster, guard.GuardWish(**args) if args else None, "print('a watchdog')\n")
+
+
 def _folders(cluster: Cluster, folder: str) -> dict[str, str]:
     return {node.name: folder.replace("~", node.home, 1) for node in cluster.nodes}
 
@@ -46,6 +64,9 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
     "ports": _ports,
     "packages": lambda cluster, args: packages.steps(cluster, **args),
     "fabric": lambda cluster, args: fabric.steps(cluster, **args),
+    **dict.fromkeys(("guard", "guard-trip"), _guard),
+    "earlyoom": lambda cluster, args: guard_earlyoom.steps(cluster, args["percent"], allowed=True),
+    "swap": lambda cluster, args: guard_swap.steps(cluster, args["off"], 10),
     "ssh-key": lambda cluster, args: ssh_trust.steps(cluster),
     "ssh-trust": lambda cluster, args: ssh_trust.steps(cluster),
     **dict.fromkeys(
