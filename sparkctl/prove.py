@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sparkctl.engines.engine import API_KEY
+from sparkctl.engines.registry import engine
 from sparkctl.errors import SparkctlError
 from sparkctl.runtimes.containers import container_name, docker_errors
-from sparkctl.stacks.serving import Endpoint, endpoint, key_path
-from sparkctl.steps.ray import joined_gpus
+from sparkctl.steps.ray import joined_gpus, member
+from sparkctl.steps.secret import secret_path
 from sparkctl.transport.session import Session
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from openai.types.chat.chat_completion_chunk import ChoiceDelta
 
     from sparkctl.config.load import Config
+    from sparkctl.config.served import Served
 
 Shown = tuple[bool, str, str]
 """Passed, what was seen, and the fix where it was not."""
@@ -29,8 +32,6 @@ Tell = Callable[[str], None]
 
 PROMPT = "Say hello to two Sparks."
 TOKENS = 24
-API = "vllm"
-"""The service that answers clients, on the head."""
 TOKEN_SECONDS = 30.0
 """Between two tokens, and before the first: a server that is this late is of no use to a client, busy or not."""
 DOORS = {
@@ -70,39 +71,43 @@ def _silent(_doing: str, /) -> None:
 
 
 def prove(
-    config: "Config", sessions: Mapping[str, Session], api_key: str, prompt: str = PROMPT, tell: Tell = _silent
+    served: "Served", sessions: Mapping[str, Session], api_key: str, prompt: str = PROMPT, tell: Tell = _silent
 ) -> list[Proof]:
-    """All proofs in the order in which a failure of one explains the next; `tell` hears what is being tried.
+    """All proofs of one model, in the order in which a failure of one explains the next; `tell` hears what is tried.
 
     Where no API server runs there is one, which says so; where it does not answer, nothing more is asked of it.
     """
-    head, port = config.cluster.head, config.profile.ports.api
-    running = _running(config, sessions)
-    if API not in running:
-        shows = f"no container of the API runs on {head.name}: not deployed, or stopped"
-        return [Proof("deployed", passed=False, shows=shows, seconds=0.0, fix="sparkctl up")]
+    cluster, port, api = served.cluster, served.ports.api, engine(served.engine.name).API
+    head, ray = cluster.head, member(cluster, cluster.head, served.suffix)
+    running = _running(served, sessions)
     proofs: list[Proof] = []
 
     def add(name: str, look: Look) -> bool:
-        tell(f"proving: {name}")
-        proofs.append(_timed(name, look))
+        tell(f"proving: {name}{served.suffix.replace('-', ' of ', 1)}")
+        proofs.append(_timed(f"{name}{served.suffix}", look))
         return proofs[-1].passed
 
-    if "ray-head" in running:
-        add("ray", lambda: _ray(config, sessions))
-    with sessions[head.name].forward(config.cluster.api_ip, port) as local:
+    if f"{api.service}{served.suffix}" not in running:
+        shows = f"no container of the API runs on {head.name}: not deployed, or stopped"
+        add("deployed", lambda: (False, shows, "sparkctl up"))
+        return proofs
+    if ray in running:
+        add("ray", lambda: _ray(served, sessions))
+    with sessions[head.name].forward(api.address(cluster), port) as local:
         url = f"http://127.0.0.1:{local}/v1"
-        if not add("health", lambda: _answers(url)):
+        if not add("health", lambda: _answers(url, api.health)):
             return proofs
-        add("key", lambda: _refuses(url))
-        add("token", lambda: _token(url, api_key, endpoint(config), prompt))
-    add("reach", lambda: _reach(config.cluster.api_ip, port))
+        if api.keyed:
+            add("key", lambda: _refuses(url))
+        add("token", lambda: _token(url, api_key, served.served_name, prompt))
+    if api.keyed:
+        add("reach", lambda: _reach(cluster.api_ip, port))
     return proofs
 
 
 def read_key(config: "Config", sessions: Mapping[str, Session]) -> str:
     """The API key, from the head: the only place where a generated one lies. Raises SparkctlError where it is not."""
-    head, path = config.cluster.head.name, key_path(config)
+    head, path = config.cluster.head.name, secret_path(config.cluster, config.cluster.head, API_KEY)
     key = sessions[head].run(("cat", path), check=False, timeout=10).stdout.strip()
     if not key:
         raise SparkctlError(f"there is no API key on {head}", where=f"{head}: {path}", fix="deploy first: sparkctl up")
@@ -142,28 +147,29 @@ def _timed(name: str, look: Look) -> Proof:
     return Proof(name, passed, shows, time.monotonic() - began, "" if passed else fix)
 
 
-def _running(config: "Config", sessions: Mapping[str, Session]) -> set[str]:
-    """Of the services that a head may run, those that do."""
-    head = config.cluster.head.name
+def _running(served: "Served", sessions: Mapping[str, Session]) -> set[str]:
+    """The services that run on the node that answers clients."""
+    head = served.cluster.head.name
     with docker_errors(head, "list containers"):
-        names = [container.name for container in sessions[head].docker.containers.list()]
-    return {service for service in ("ray-head", API) if container_name(config.cluster, service) in names}
+        names = [str(container.name) for container in sessions[head].docker.containers.list()]
+    start = container_name(served.cluster, "")
+    return {name.removeprefix(start) for name in names if name.startswith(start)}
 
 
-def _ray(config: "Config", sessions: Mapping[str, Session]) -> Shown:
-    gpus = joined_gpus(config.cluster, sessions)
-    missing = [node.name for node in config.cluster.nodes if node.data_ip not in gpus]
+def _ray(served: "Served", sessions: Mapping[str, Session]) -> Shown:
+    gpus = joined_gpus(served.cluster, sessions, served.suffix)
+    missing = [node.name for node in served.cluster.nodes if node.data_ip not in gpus]
     shows = f"{len(gpus)} nodes, {sum(gpus.values()):.0f} GPUs"
     return not missing, shows + (f"; missing: {', '.join(missing)}" if missing else ""), "sparkctl up"
 
 
-def _answers(url: str) -> Shown:
+def _answers(url: str, path: str) -> Shown:
     """The server says that it is well; it says nothing while it loads."""
     try:
-        status = _status(url.removesuffix("/v1") + "/health", {})
+        status = _status(url.removesuffix("/v1") + path, {})
     except OSError:
         return False, "the API does not answer yet: the engine loads, or has failed", "sparkctl logs vllm"
-    return status == 200, f"/health answers {status}", "sparkctl logs vllm"
+    return status == 200, f"{path} answers {status}", "sparkctl logs vllm"
 
 
 def _refuses(url: str) -> Shown:
@@ -187,17 +193,17 @@ def _status(url: str, headers: dict[str, str]) -> int:
         return refusal.code
 
 
-def _token(url: str, api_key: str, target: Endpoint, prompt: str) -> Shown:
+def _token(url: str, api_key: str, model: str, prompt: str) -> Shown:
     from openai import APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError
 
     direct = DefaultHttpxClient(trust_env=False)
     try:
         with OpenAI(base_url=url, api_key=api_key, timeout=TOKEN_SECONDS, max_retries=0, http_client=direct) as client:
-            reply = stream(client, target.model, prompt)
+            reply = stream(client, model, prompt)
     except APITimeoutError:
         return False, f"no token within {TOKEN_SECONDS:.0f} s: the request hangs", "sparkctl doctor"
     except OpenAIError as error:
-        return False, f"{target.model} does not answer: {error}", "sparkctl logs vllm"
+        return False, f"{model} does not answer: {error}", "sparkctl logs vllm"
     shows = f"{reply.tokens} tokens, the first after {reply.first * 1000:.0f} ms: {reply.text.strip()!r}"
     return reply.tokens > 0, shows, "sparkctl logs vllm"
 

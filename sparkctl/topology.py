@@ -4,7 +4,8 @@ A node has two faces: `address` is where the laptop speaks SSH to it, `fabric_ip
 The laptop never needs to reach a fabric address.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -20,7 +21,8 @@ class Node:
     """One Spark.
 
     `address` is what the laptop speaks SSH to: a host name, an IP address or an alias of the SSH configuration.
-    `fabric_ip` is a bare address, `fabric_interface` the name of the NIC that carries it.
+    `fabric_ip` is a bare address, `fabric_interface` the name of the NIC that carries it; `api_ip` is a worker's
+    address on the network of the clients, for a model that runs on that worker alone.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Node:
     fabric_ip: str = ""
     fabric_interface: str = ""
     identity_file: str = ""
+    api_ip: str = ""
 
     @property
     def home(self) -> str:
@@ -63,6 +66,15 @@ class Cluster:
     def node(self, name: str) -> Node:
         """The node of that name. Raises KeyError."""
         return {node.name: node for node in self.nodes}[name]
+
+    def part(self, nodes: Sequence[Node]) -> "Cluster":
+        """The same cluster as far as those nodes go; the first of them is its head.
+
+        A worker without an address for clients answers them on the fabric.
+        """
+        head, *workers = nodes
+        api_ip = self.api_ip if head == self.head else head.api_ip or head.data_ip
+        return replace(self, head=head, workers=tuple(workers), api_ip=api_ip)
 
     def state_dir(self, node: Node) -> str:
         """The folder of this cluster on a node: secrets, keys, records of what sparkctl made there."""

@@ -14,26 +14,29 @@ app = new_app()
 @with_options
 def credentials(
     options: Options,
+    name: Annotated[str, typer.Argument(metavar="[MODEL]", help="One model of several; the first without it.")] = "",
     env: Annotated[
         bool, typer.Option("--env", help="Print lines for the shell: eval $(sparkctl credentials --env).")
     ] = False,
 ) -> int:
     """Print the base URL, the model and the API key of the deployed model."""
     from sparkctl.prove import read_key
-    from sparkctl.stacks.serving import endpoint
+    from sparkctl.stacks.serving import chosen, endpoints
 
     screen = options.screen("credentials")
     config = load_config(options)
-    place, head = endpoint(config), config.cluster.head
+    place, head = chosen(config, name), config.cluster.head
     with open_session(config, head, options) as session:
         key = read_key(config, {head.name: session})
-    screen.put(cluster=config.cluster.name, base_url=place.url, model=place.model, api_key=key)
+    screen.put(cluster=config.cluster.name, base_url=place.url, model=place.served_name, api_key=key)
+    screen.put(endpoints=[vars(endpoint) for endpoint in endpoints(config)])
     if env:
         screen.tell(f"export OPENAI_BASE_URL={shlex.quote(place.url)}")
         screen.tell(f"export OPENAI_API_KEY={shlex.quote(key)}")
     else:
-        screen.tell(f"base URL  {place.url}")
-        screen.tell(f"model     {place.model}")
+        for shown in [place] if name else config.served:
+            screen.tell(f"base URL  {shown.url}")
+            screen.tell(f"model     {shown.served_name}")
         screen.tell(f"API key   {key}")
     screen.finish()
     return 0

@@ -55,9 +55,12 @@ def examine(config: "Config", reach: "Reach") -> "Plan":
 
 
 def prove_serving(config: "Config", plan: "Plan", reach: "Reach", tell: "Tell") -> "list[Proof]":
-    """The proofs of `sparkctl test`, where there is something that serves."""
+    """The proofs of `sparkctl test`, of each model that serves."""
     from sparkctl.core.step import Ok
     from sparkctl.prove import prove, read_key
+    from sparkctl.stacks.serving import started
 
-    serving = [item for item in plan.items if item.step.name == "serving" and isinstance(item.finding, Ok)]
-    return prove(config, reach.sessions, read_key(config, reach.sessions), tell=tell) if serving else []
+    serving = {item.step.name for item in plan.items if isinstance(item.finding, Ok)}
+    served = [one for one in started(config) if f"serving{one.suffix}" in serving]
+    key = read_key(config, reach.sessions) if served else ""
+    return [proof for one in served for proof in prove(one, reach.sessions, key, tell=tell)]

@@ -128,13 +128,12 @@ def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach, watch: 
     """Put the probes to the nodes that answer; steps that would ask another node stay unknown."""
     from sparkctl.core.plan import make_plan
     from sparkctl.report.status import make_status
-    from sparkctl.stacks.serving import endpoint, serves
+    from sparkctl.stacks.serving import endpoints
 
     facts, known = look(steps, reach, watch)
-    place = endpoint(config) if serves(config) else None
     return make_status(
         config.cluster,
-        (place.url, place.model) if place else ("", ""),
+        tuple((place.name, place.url, place.model) for place in endpoints(config)),
         make_plan(known, facts),
         facts,
         reach.errors,

@@ -13,6 +13,7 @@ app = new_app()
 @with_options
 def test(
     options: Options,
+    name: Annotated[str, typer.Argument(metavar="[MODEL]", help="One model of several; all without it.")] = "",
     prompt: Annotated[str, typer.Option("--prompt", help="What to ask the model, instead of a greeting.")] = "",
 ) -> int:
     """Prove that the cluster answers: nodes and GPUs in Ray, the key wanted, a real streamed answer.
@@ -21,16 +22,21 @@ def test(
     """
     from sparkctl.prove import PROMPT, prove, read_key
     from sparkctl.report.proofs import proofs_data, show_proofs
-    from sparkctl.stacks.serving import endpoint
+    from sparkctl.stacks.serving import chosen, endpoint, started
 
     screen = options.screen("test")
     config = load_config(options)
-    place = endpoint(config)
+    first = chosen(config, name)
+    tried = (first,) if name else started(config)
     with options.waiting() as waiting, open_sessions(config, options, waiting.watch) as sessions:
-        proofs = prove(config, sessions, read_key(config, sessions), prompt or PROMPT, waiting.say)
-    screen.put(cluster=config.cluster.name, endpoint=place.url, **proofs_data(proofs))
+        key = read_key(config, sessions)
+        proofs = [p for served in tried for p in prove(served, sessions, key, prompt or PROMPT, waiting.say)]
+    places = [endpoint(served) for served in tried]
+    screen.put(cluster=config.cluster.name, endpoints=[vars(place) for place in places], **proofs_data(proofs))
     screen.show(screen.advise(show_proofs(proofs, screen.glyphs)))
     passed = all(proof.passed for proof in proofs)
-    screen.tell(f"{place.url} answers" if passed else "the cluster does not answer as it should")
+    screen.tell(
+        "; ".join(f"{place.url} answers" for place in places) if passed else "the cluster does not answer as it should"
+    )
     screen.finish()
     return 0 if passed else 2

@@ -67,8 +67,8 @@ def up(
     return finish(screen, config, "done" if outcome.changed else "no changes", until)
 
 
-def blocked_error(made: "Plan") -> "SparkctlError":
-    """One error for all findings that no step can mend."""
+def blocked_error(made: "Plan", command: str = "up") -> "SparkctlError":
+    """One error for all findings that no step can mend; `command` is what to type again."""
     from sparkctl.core.step import Blocked
     from sparkctl.errors import BlockedError
 
@@ -79,7 +79,7 @@ def blocked_error(made: "Plan") -> "SparkctlError":
         "the plan is blocked; nothing was changed",
         where=", ".join(key for key, _ in findings),
         output="\n".join(lines),
-        fix="\n".join((*fixes, "then run again: sparkctl up")),
+        fix="\n".join((*fixes, f"then run again: sparkctl {command}")),
     )
 
 
@@ -108,14 +108,15 @@ def show_timings(screen: "Screen", events: "Sequence[Event]", *, wanted: bool) -
 
 def finish(screen: "Screen", config: "Config", result: str, until: str) -> int:
     """Say how it ended and what to try next; where the model answers, unless the run stopped below it."""
-    from sparkctl.stacks.serving import endpoint, serves
+    from sparkctl.stacks.serving import endpoints
 
     screen.put(result=result)
     screen.tell(result, "bold green")
-    if until in ("", "workload") and serves(config):
-        place = endpoint(config)
-        screen.put(endpoint=place.url, model=place.model)
+    places = endpoints(config) if until in ("", "workload") else ()
+    screen.put(endpoints=[vars(place) for place in places])
+    for place in places:
         screen.tell(f"{place.model} answers at {place.url}")
+    if places:
         screen.tell("next: sparkctl test")
     screen.finish()
     return 0

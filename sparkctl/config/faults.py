@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sparkctl.config.origin import HIDDEN, Raw, is_secret, quoted
-from sparkctl.config.profile import Profile
+from sparkctl.config.profile import Profile, part_of
 from sparkctl.config.settings import Settings
 from sparkctl.config.yamlfile import Document
 from sparkctl.errors import Problem
@@ -88,13 +88,18 @@ def _written(loc: tuple[str | int, ...], document: Document) -> tuple[str | int,
 
 def _model(path: tuple[str | int, ...]) -> type[BaseModel] | None:
     """The model that describes the mapping at a path."""
-    model: Any = Profile
+    model: type[BaseModel] = Profile
+    named = False
     for part in path:
+        if named:
+            named = False
+            continue
         field = model.model_fields.get(part) if isinstance(part, str) else None
-        model = field.annotation if field else None
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        found = part_of(field.annotation) if field else None
+        if found is None:
             return None
-    return model  # type: ignore[no-any-return]
+        model, named = found
+    return None if named else model
 
 
 def _keys(path: tuple[str | int, ...]) -> list[str]:

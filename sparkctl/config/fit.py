@@ -1,19 +1,21 @@
 """What profile and settings ask of each other in vain, found before any node is asked."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from sparkctl.config import engine_args, overrides
+from sparkctl.config import engine_args, overrides, sharing
 from sparkctl.config.nodes import Roster
-from sparkctl.config.profile import Profile
+from sparkctl.config.profile import Engine, Profile
+from sparkctl.config.served import Served, over, ranks, served
 from sparkctl.config.yamlfile import Document
 from sparkctl.errors import Problem
+from sparkctl.topology import Cluster
 
-GB10, GB10_GIB = "NVIDIA GB10", 121.7
-"""Name and usable unified memory of a Spark's GPU: MemTotal in GiB, measured on several."""
-OVERHEAD_GIB = 2.0
-"""The least that CUDA and the engine need beside weights and KV cache, per node."""
+LIMIT = 0.90
+"""The largest part of a node's memory that engines may take; beyond it a Spark freezes (facts.md, I)."""
+SEVERAL = "nothing: the profile places several models, and models.NAME.model.id names each"
+IMAGELESS = "nothing: the profile names an image for each model, as models.NAME.image.ref"
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,22 @@ class Fit:
 
     def problems(self) -> Iterator[Problem]:
         """Everything that cannot work with these nodes."""
+        yield from self._homeless()
+        yield from self._models()
+        if unknown := tuple(self._unknown_engines()):
+            yield from unknown
+            return
         configured, wanted = self.configured, self.wanted
         if wanted > configured:
             accepted = f"at most {configured}, as many as are configured"
             yield Problem(self.document.where(("nodes",)), "nodes", str(wanted), accepted)
         else:
-            yield from self._parallel()
-            yield from self._memory()
+            yield from self._placement()
+            for each in self.served:
+                yield from sharing.faults(self, each)
+            yield from self._shares()
+            yield from self._ports()
         yield from self._arguments()
-        yield from self._ports()
 
     def notes(self) -> Iterator[str]:
         """What is odd and no mistake."""
@@ -61,66 +70,94 @@ class Fit:
         """How many nodes the profile asks for."""
         return self.configured if self.profile.nodes == "all" else self.profile.nodes
 
-    def _parallel(self) -> Iterator[Problem]:
-        wished, each = self._tensor_parallel, math.prod(self._ways.values())
-        if wished * each == self.wanted:
-            return
-        ways = [f"{count} {kind}" for kind, count in self._ways.items()]
-        one = f"one GPU on each of {self.wanted} nodes; nodes: N in a profile uses fewer"
-        if each and self.wanted % each == 0:
-            found = " x ".join((str(wished), *ways))
-            yield self._refused(("engine", "tensor_parallel"), found, f"{self.wanted // each}: {one}")
-            return
-        accepted = f"what divides {self.wanted}: {one}"
-        if engine_args.ways(self.roster.settings.extra_words()):
-            yield Problem(self.roster.where("EXTRA_ARGS"), "EXTRA_ARGS", " x ".join(ways), accepted)
-        else:
-            place = ("engine", "extra_args")
-            yield Problem(self.document.where(place), ".".join(place), " x ".join(ways), accepted)
+    @property
+    def cluster(self) -> Cluster:
+        """The nodes that take part."""
+        return self.roster.cluster()
 
-    def _memory(self) -> Iterator[Problem]:
-        engine, weights = self.profile.engine, self.profile.engine.weights_gib
-        if weights is None or self.profile.host.gpu != GB10:
-            return
-        copies = 1 if engine.expert_parallel else self._ways.get("replicas", 1)
-        need = weights * copies / self.wanted + OVERHEAD_GIB
-        limit = engine.gpu_memory_utilization * GB10_GIB
-        if need > limit:
-            found = f"{weights:g} GiB on {self.wanted} nodes need {need:.0f} GiB each"
-            accepted = f"at most {limit:.0f} GiB a node: {engine.gpu_memory_utilization:g} of {GB10_GIB} GiB"
-            yield Problem(self.document.where(("engine", "weights_gib")), "engine.weights_gib", found, accepted)
+    @property
+    def served(self) -> tuple[Served, ...]:
+        """The models that can be placed at all."""
+        return served(self.profile, self.cluster)
+
+    def _homeless(self) -> Iterator[Problem]:
+        for field in overrides.homeless(self.profile, self.roster.settings):
+            name, accepted = field.upper(), SEVERAL if field == "model" else IMAGELESS
+            yield Problem(self.roster.where(name), name, "set", accepted)
+
+    def _models(self) -> Iterator[Problem]:
+        """Either one model or several, and an image for each."""
+        one, several = self.profile.model is not None, bool(self.profile.models)
+        if one == several:
+            found = "both model and models" if one else "neither model nor models"
+            yield Problem(self.document.where(("models",)), "model", found, "one model, or models by name")
+        if self.profile.image is None:
+            bare = [name for name, placed in self.profile.models.items() if placed.image is None]
+            for place in (*(("models", name) for name in bare), *([("image",)] * one)):
+                yield Problem(self.document.where(place), ".".join(place), "no image", "image.ref, here or for all")
+
+    def _unknown_engines(self) -> Iterator[Problem]:
+        known = engine_args.engines()
+        for place, engine in self._engines():
+            if engine.name not in known:
+                path, nearest = (*place, "name"), get_close_matches(engine.name, known, n=1)
+                accepted = f"one of: {', '.join(known)}"
+                yield Problem(self.document.where(path), ".".join(path), repr(engine.name), accepted, *nearest)
+
+    def _placement(self) -> Iterator[Problem]:
+        """Ranks that there are, each once."""
+        count = self.wanted
+        for name, placed in self.profile.models.items():
+            found = ranks(placed, self.cluster)
+            wished = placed.nodes if isinstance(placed.nodes, tuple) else found
+            if not wished or len(set(wished)) < len(wished) or len(found) < len(wished):
+                accepted = f"all, head, or ranks from 0 to {count - 1}, each once"
+                yield self.refused(("models", name, "nodes"), ", ".join(map(str, wished)) or "no rank", accepted)
+
+    def _shares(self) -> Iterator[Problem]:
+        """What serves side by side on a node shares its memory; a role takes turns with others (`sparkctl role`)."""
+        side_by_side = [each for each in self.served if not each.on_demand]
+        for node in self.cluster.nodes:
+            here = [each for each in side_by_side if node in each.cluster.nodes]
+            total = sum(each.engine.gpu_memory_utilization for each in here)
+            if len(here) > 1 and total > LIMIT + 1e-9:
+                shares = " + ".join(f"{each.name} {each.engine.gpu_memory_utilization:g}" for each in here)
+                place = here[-1].place("engine", "gpu_memory_utilization")
+                accepted = f"{LIMIT:g} together at most; start: demand for what takes turns"
+                yield self.refused(place, f"{shares} = {total:.2f} on {node.name}", accepted)
 
     def _arguments(self) -> Iterator[Problem]:
-        where = self.document.where(("engine", "extra_args"))
-        for fault in engine_args.faults(self.written.engine.extra_args):
-            yield Problem(where, "engine.extra_args", "an argument that sparkctl sets", fault)
-        for fault in engine_args.faults(self.roster.settings.extra_words()):
+        for place, engine in self._engines():
+            for fault in engine_args.faults(engine.extra_args, engine.name):
+                path = (*place, "extra_args")
+                yield Problem(self.document.where(path), ".".join(path), "an argument that sparkctl sets", fault)
+        for fault in engine_args.faults(self.roster.settings.extra_words(), self.profile.engine.name):
             yield Problem(self.roster.where("EXTRA_ARGS"), "EXTRA_ARGS", "an argument that sparkctl sets", fault)
 
-    @property
-    def _tensor_parallel(self) -> int:
-        wished = self.profile.engine.tensor_parallel
-        return self.wanted if wished == "nodes" else wished
-
-    @property
-    def _ways(self) -> dict[str, int]:
-        return engine_args.ways(self.profile.engine.extra_args)
+    def _engines(self) -> Iterator[tuple[overrides.Place, Engine]]:
+        """The engines as they are written: the profile's, and what each model has of its own beside the name."""
+        yield ("engine",), self.written.engine
+        for name, placed in self.written.models.items():
+            own = {"name": over(self.written.engine, placed.engine).name}
+            yield ("models", name, "engine"), placed.engine.model_copy(update=own)
 
     def _ports(self) -> Iterator[Problem]:
-        owners: dict[int, str] = {}
-        for name, port in self.profile.ports.model_dump().items():
-            if port is None:
-                continue
-            if port not in owners:
-                owners[port] = name
-                continue
-            wrong, other = sorted((owners[port], name), key=self._is_default)
-            yield self._refused(("ports", wrong), f"{port}, as {other}", "a port of its own")
+        """Every port once on each node."""
+        owners: dict[tuple[str, int], overrides.Place] = {}
+        for each in self.served:
+            for name, port in sharing.ports_of(each).items():
+                place, keys = each.place("ports", name), [(node.name, port) for node in each.cluster.nodes]
+                taken = next((owners[key] for key in keys if key in owners), None)
+                if taken:
+                    wrong, other = sorted((taken, place), key=self._is_default)
+                    found = f"{port}, as {'.'.join(other).removeprefix('ports.')}"
+                    yield self.refused(wrong, found, "a port of its own")
+                owners |= {key: place for key in keys if key not in owners}
 
-    def _is_default(self, port: str) -> bool:
-        return self._variable(("ports", port)) is None and ("ports", port) not in self.document.places
+    def _is_default(self, place: overrides.Place) -> bool:
+        return self._variable(place) is None and place not in self.document.places
 
-    def _refused(self, place: overrides.Place, found: str, accepted: str) -> Problem:
+    def refused(self, place: overrides.Place, found: str, accepted: str) -> Problem:
         """The problem of a value of the profile: at its variable where one overrides it."""
         if variable := self._variable(place):
             return Problem(self.roster.where(variable), variable, found, accepted)

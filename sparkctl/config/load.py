@@ -16,6 +16,7 @@ from sparkctl.config.nodes import UNSET, Roster, UserOn, nobody
 from sparkctl.config.origin import Origin, Raw, Redactor
 from sparkctl.config.origins import origins_of
 from sparkctl.config.profile import Profile
+from sparkctl.config.served import Served, served
 from sparkctl.config.settings import Settings
 from sparkctl.config.yamlfile import Document
 from sparkctl.data import DEFAULT_PROFILE
@@ -39,6 +40,11 @@ class Config:
     cluster: Cluster
     origins: Mapping[str, Origin]
     notes: tuple[str, ...] = ()
+
+    @property
+    def served(self) -> tuple[Served, ...]:
+        """Every model of the profile, with its nodes; roles that wait for their launch included."""
+        return served(self.profile, self.cluster)
 
 
 def load(

@@ -83,7 +83,14 @@ class Roster:
             self._node(name, Role.WORKER, target, user, s.worker_node_ssh_port)
             for name, target in zip(self._names(len(ips)), targets, strict=False)
         ]
-        return [replace(n, fabric_ip=ip, fabric_interface=interface) for n, ip in zip(nodes, ips, strict=False)]
+        linked = [replace(n, fabric_ip=ip, fabric_interface=interface) for n, ip in zip(nodes, ips, strict=False)]
+        return [replace(n, api_ip=ip) for n, ip in zip(linked, self._api_ips(len(linked)), strict=True)]
+
+    def _api_ips(self, count: int) -> tuple[str, ...]:
+        ips = self.settings.worker_api_ips
+        if ips and len(ips) != count:
+            self.refuse("WORKER_API_IPS", f"{len(ips)} for {count} workers", "one address for each worker")
+        return ips if len(ips) == count else ("",) * count
 
     def _node(self, name: str, role: Role, target: str, user: str, port: int) -> Node:
         """A node without its fabric; the target's own user and port win."""

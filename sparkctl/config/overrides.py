@@ -36,12 +36,11 @@ OF_THE_MODEL: Mapping[Place, Any] = {
 
 
 def apply(profile: Profile, settings: Settings) -> Profile:
-    """The profile with every override that is set."""
-    updated: Profile = profile
-    for field, place in PLACES.items():
-        if getattr(settings, field) is not None:
-            updated = _put(updated, place, _value(profile, settings, field))
-    if updated.model.id != profile.model.id:
+    """The profile with every override that is set and has a place there."""
+    updated = profile
+    for field, (place, *_) in touched(profile, settings).items():
+        updated = _put(updated, place, _value(profile, settings, field))
+    if updated.model and profile.model and updated.model.id != profile.model.id:
         for place, value in OF_THE_MODEL.items():
             updated = _put(updated, place, value)
     return updated
@@ -49,10 +48,20 @@ def apply(profile: Profile, settings: Settings) -> Profile:
 
 def touched(profile: Profile, settings: Settings) -> dict[str, list[Place]]:
     """Field of Settings to the places in the profile, as it is written, that it changes."""
-    found = {field: [place] for field, place in PLACES.items() if getattr(settings, field) is not None}
-    if settings.model not in (None, profile.model.id):
+    lost = homeless(profile, settings)
+    found = {field: [PLACES[field]] for field in _given(settings) if field not in lost}
+    if profile.model and settings.model not in (None, profile.model.id):
         found["model"] += OF_THE_MODEL
     return found
+
+
+def homeless(profile: Profile, settings: Settings) -> list[str]:
+    """Fields that are set and override what the profile lacks: it places several models, or names no image."""
+    return [field for field in _given(settings) if getattr(profile, PLACES[field][0]) is None]
+
+
+def _given(settings: Settings) -> list[str]:
+    return [field for field in PLACES if getattr(settings, field) is not None]
 
 
 def _value(profile: Profile, settings: Settings, field: str) -> Any:

@@ -1,7 +1,7 @@
 """`Profile`: what is deployed. The annotated example of every key is profiles/stacked.yaml."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool, StringConstraints
 
@@ -15,7 +15,17 @@ Gib = Annotated[float, Strict(), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=4096)]
 Lower = Annotated[str, StringConstraints(pattern="^[a-z_]+$", max_length=64)]
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+ModelName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9-]{0,30}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=512)]
+
+
+def part_of(annotation: object) -> tuple[type[BaseModel], bool] | None:
+    """The mapping of keys that a field holds, and whether by names of the user's; None for a plain value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation, False
+    named = get_origin(annotation) is dict
+    inner = (part_of(argument) for argument in get_args(annotation))
+    return next(((found[0], named or found[1]) for found in inner if found), None)
 
 
 def _env_names(env: dict[str, str]) -> dict[str, str]:
@@ -85,8 +95,10 @@ class Model(_Part):
 class Engine(_Part):
     """The inference engine and how it shares the model between nodes."""
 
-    name: Literal["vllm"] = Field(default="vllm", description="The engine.")
-    backend: Literal["ray", "mp", "auto"] = Field(
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")] = Field(
+        default="vllm", description="The engine; `docs/engines.md` names them."
+    )
+    backend: Literal["ray", "mp", "mpi", "auto"] = Field(
         default="auto", description="How ranks find each other; auto: Ray where the image has it, else mp."
     )
     tensor_parallel: Annotated[int, Strict(), Field(ge=1, le=1024)] | Literal["nodes"] = Field(
@@ -124,6 +136,31 @@ class Ports(_Part):
     master: Port = Field(default=29501, description="Rendezvous of the mp backend.")
 
 
+class Role(_Part):
+    """What a model does for its users: one of several that take turns on the same GPU."""
+
+    description: Line = Field(default="", description="One line for a list of roles.")
+    temperature: Annotated[float, Strict(), Field(ge=0, le=2, allow_inf_nan=False)] | None = Field(
+        default=None, description="Sampling temperature where a request names none; null: the model's own."
+    )
+
+
+class Placed(_Part):
+    """One of several models: what it is, on which nodes it runs, and what differs from the profile's own keys."""
+
+    model: Model
+    image: Image | None = Field(default=None, description="The engine's image; null: the profile's own.")
+    engine: Engine = Engine()
+    ports: Ports = Ports()
+    nodes: Literal["all", "head"] | tuple[Annotated[int, Strict(), Field(ge=0, le=1023)], ...] = Field(
+        default="all", description="Where it runs: all, head, or a list of ranks; 0 is the head, 1 the first worker."
+    )
+    start: Literal["up", "demand"] = Field(
+        default="up", description="up: it serves after `sparkctl up`; demand: once its role is launched."
+    )
+    role: Role | None = Field(default=None, description="What it is for; null: no role.")
+
+
 class Timeouts(_Part):
     """How long `up` waits, in seconds."""
 
@@ -133,7 +170,7 @@ class Timeouts(_Part):
 
 
 class Profile(_Part):
-    """One deployment: components, model, engine, sizes."""
+    """One deployment: components, models, engine, sizes. `config/served.py` reads what each model of it is."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")] = Field(description="As the file is called.")
     description: Line = Field(default="", description="One line for `sparkctl profile list`.")
@@ -142,9 +179,13 @@ class Profile(_Part):
     host: Host = Host()
     fabric: Fabric = Fabric()
     store: Store = Store()
-    image: Image
-    model: Model
+    image: Image | None = Field(default=None, description="The engine's image, of every model that names none.")
+    model: Model | None = Field(default=None, description="The model to serve; null where `models` says which.")
     engine: Engine = Engine()
     ports: Ports = Ports()
+    models: dict[ModelName, Placed] = Field(
+        default_factory=dict,
+        description="Several models, by names of yours; keys of a model win over the profile's.",
+    )
     timeouts: Timeouts = Timeouts()
     components: tuple[Literal["vllm"], ...] = Field(default=("vllm",), description="What is deployed.")

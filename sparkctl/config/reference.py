@@ -14,7 +14,7 @@ from pydantic_core import PydanticUndefined
 
 from sparkctl.config.inert import INERT
 from sparkctl.config.overrides import PLACES
-from sparkctl.config.profile import Profile
+from sparkctl.config.profile import Profile, part_of
 from sparkctl.config.settings import Settings
 
 BEGIN, END = "<!-- generated: {} -->", "<!-- end of {} -->"
@@ -79,10 +79,12 @@ def _keys(model: type[BaseModel], prefix: str) -> Iterator[str]:
         yield "| Key | Meaning | Default |"
         yield "|---|---|---|"
     for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield f"| **`{prefix}{name}`** | {(inner.__doc__ or '').splitlines()[0]} | |"
-            yield from _keys(inner, f"{prefix}{name}.")
+        found = part_of(field.annotation)
+        if found:
+            inner, named = found
+            text = field.description or (inner.__doc__ or "").splitlines()[0]
+            yield f"| **`{prefix}{name}`** | {text} | |"
+            yield from _keys(inner, f"{prefix}{name}.{'NAME.' * named}")
         else:
             yield f"| `{prefix}{name}` | {field.description} | {_default(_default_of(field))} |"
 

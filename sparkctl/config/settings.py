@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     worker_node_names: Annotated[tuple[values.NodeName, ...], values.Items] = _where(
         (), "What the workers are called. Empty: spark-2, spark-3, ...", f"one host name for each worker, {LIST}"
     )
+    worker_api_ips: Annotated[tuple[values.Ip, ...], values.Items] = _where(
+        (),
+        "The workers' addresses on the network of the clients; a model on one worker alone listens there. Empty: on "
+        "its fabric address.",
+        f"IPv4 addresses {LIST}",
+    )
     ssh_key_file: values.LaptopPath = _where(
         "", "Private key on the laptop. Empty: your SSH agent and configuration.", FILE
     )

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 LABEL_CLUSTER = "io.sparkctl.cluster"
@@ -78,6 +78,25 @@ class Service:
     def spec(self) -> dict[str, object]:
         """Everything that makes the container what it is, and nothing of how it is started and stopped."""
         return {key: value for key, value in asdict(self).items() if key not in OF_THE_START}
+
+
+def suffixed(service: Service, suffix: str) -> Service:
+    """The service of one of several models: its own name, its own volumes, the same of what it stands on."""
+
+    def own(name: str) -> str:
+        return f"{name}{suffix}" if name else ""
+
+    def mount(one: Mount) -> Mount:
+        return one if one.source.startswith("/") else replace(one, source=own(one.source))
+
+    return replace(
+        service,
+        name=own(service.name),
+        joins=own(service.joins),
+        mounts=tuple(map(mount, service.mounts)),
+        volumes=tuple(map(own, service.volumes)),
+        stands_on=tuple((own(name), node) for name, node in service.stands_on),
+    )
 
 
 def spec_hash(*parts: object) -> str:

@@ -12,9 +12,15 @@ timeout 2 sh -c '
   while [ ! -e "$at" ] && [ "$at" != "${at%/*}" ]; do at=${at%/*}; done
   echo "free=$(df -B1 --output=avail "${at:-/}" | tail -n 1)"
   echo "device=$(stat -c %d "${at:-/}")"
-  [ -d "$2" ] || exit 0
-  ls "$2"/snapshots/*/* >/dev/null 2>&1 && ! ls "$2"/blobs | grep -q "[.]incomplete$" && echo whole=yes
-  echo "held=$(du -sB1 "$2" | cut -f1)"
+  shift
+  whole=$# held=0
+  for model; do
+    [ -d "$model" ] || continue
+    ls "$model"/snapshots/*/* >/dev/null 2>&1 && ! ls "$model"/blobs | grep -q "[.]incomplete$" && whole=$((whole - 1))
+    held=$((held + $(du -sB1 "$model" | cut -f1)))
+  done
+  echo "held=$held"
+  [ $# = 0 ] || [ $whole != 0 ] || echo whole=yes
 ' _ """
 _SCRIPT = """\
 echo "clock=$EPOCHREALTIME"
@@ -43,10 +49,10 @@ class HostFact:
 
 @dataclass(frozen=True)
 class DiskFact:
-    """Room on the filesystem of a folder, in bytes, and what the folder of a model in it holds already.
+    """Room on the filesystem of a folder, in bytes, and what the folders of the models in it hold already.
 
-    `device` is the filesystem's number; None is unknown. `whole` says that no download into the model's folder has
-    been cut short.
+    `device` is the filesystem's number; None is unknown. `whole` says that every model is there and no download into
+    its folder has been cut short.
     """
 
     free: int | None
@@ -59,12 +65,12 @@ HOST: Probe[HostFact] = Probe("host", _SCRIPT, lambda answer: _host(answer))
 """What the node says of itself. The clock is read first, so that clocks of nodes asked at once can be compared."""
 
 
-def disk_probe(folder: str, holding: str = "") -> Probe[DiskFact]:
-    """Room where `folder` is or will be; `holding` is a model's folder, whose content counts as room taken by us.
+def disk_probe(folder: str, holding: tuple[str, ...] = ()) -> Probe[DiskFact]:
+    """Room where `folder` is or will be; `holding` are models' folders, whose content counts as room taken by us.
 
     A filesystem that does not answer within two seconds is unknown.
     """
-    return Probe(f"disk:{folder}", _DISK_SCRIPT + shlex.join((folder, holding)), _disk)
+    return Probe(f"disk:{folder}", _DISK_SCRIPT + shlex.join((folder, *holding)), _disk)
 
 
 def _host(answer: Answer) -> HostFact:

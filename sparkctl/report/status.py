@@ -42,6 +42,15 @@ class NodeState:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a model answers: its name in the profile, the URL for OpenAI's clients, the name that they ask for."""
+
+    name: str
+    url: str
+    model: str
+
+
+@dataclass(frozen=True)
 class Status:
     """The cluster. `state` is ok, drifted, not deployed or unreachable; `unknown` steps could not be checked.
 
@@ -50,8 +59,7 @@ class Status:
 
     cluster: str
     state: str
-    endpoint: str
-    model: str
+    endpoints: tuple[Place, ...]
     steps: int
     differ: int
     unknown: int
@@ -67,20 +75,21 @@ class Status:
 
 def make_status(
     cluster: Cluster,
-    place: tuple[str, str],
+    places: Sequence[tuple[str, str, str]],
     plan: Plan,
     facts: Facts,
     errors: Mapping[str, str],
     unknown: int,
     now: datetime,
 ) -> Status:
-    """The status from a plan over the nodes that answer; `place` is endpoint and model, `unknown` steps left out."""
+    """The status from a plan over the nodes that answer; `places` are as in `Place`, `unknown` steps left out."""
     nodes = tuple(_node(cluster, node, plan, facts, errors.get(node.name, "")) for node in cluster.nodes)
     differ = len([item for item in plan.items if not isinstance(item.finding, Ok)])
     state, count = _state(nodes, plan, differ), len(plan.items) + unknown
     advice = "" if state == OK else next_step(plan.items, errors, answering=state != UNREACHABLE)
     stamp = now.isoformat(timespec="seconds")
-    return Status(cluster.name, state, *place, count, differ, unknown, advice, stamp, nodes)
+    served = tuple(Place(*place) for place in places)
+    return Status(cluster.name, state, served, count, differ, unknown, advice, stamp, nodes)
 
 
 def next_step(items: Sequence[Item], errors: Mapping[str, str], *, answering: bool = True) -> str:
@@ -148,8 +157,8 @@ def status_data(status: Status) -> dict[str, Any]:
 
 def show_status(status: Status, glyphs: Glyphs, now: datetime) -> list[Line]:
     """A block for each node, and the sentence that sums up."""
-    served = f"{status.model} at {status.endpoint}" if status.endpoint else "no model is served (components)"
-    lines = [Line(f"{status.cluster}: {served}", "bold")]
+    served = ", ".join(f"{place.model} at {place.url}" for place in status.endpoints)
+    lines = [Line(f"{status.cluster}: {served or 'no model is served (components)'}", "bold")]
     for node in status.nodes:
         lines += [Line(""), Line(f"{node.name}  {node.role}  {node.address}", "bold")]
         if node.error:

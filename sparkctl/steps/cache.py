@@ -25,13 +25,13 @@ class CacheFact:
 
 @dataclass(frozen=True)
 class CacheStep(OnNode):
-    """The cache folder, writable for the node's login, and in it what `model`, the name of a model's folder, has.
+    """The cache folder, writable for the node's login, and in it what `models`, names of models' folders, have.
 
     `folder` is absolute.
     """
 
     folder: str
-    model: str = ""
+    models: tuple[str, ...] = ()
     name: str = "cache"
     layer: Layer = Layer.MODEL
 
@@ -66,8 +66,8 @@ class CacheStep(OnNode):
     def places(self) -> tuple[str, ...]:
         """Where downloads and copies write, outermost first; a container that ran as root may have made any."""
         hub = f"{self.folder}/hub"
-        of_model = (f"{hub}/{self.model}{part}" for part in ("", "/blobs", "/refs", "/snapshots"))
-        return (self.folder, hub, *(of_model if self.model else ()))
+        parts = ("", "/blobs", "/refs", "/snapshots")
+        return (self.folder, hub, *(f"{hub}/{model}{part}" for model in self.models for part in parts))
 
     @property
     def _tidy(self) -> str:
@@ -104,9 +104,9 @@ class CacheStep(OnNode):
         return Probe(f"cache:{self.folder}", script, _fact)
 
 
-def steps(cluster: Cluster, folders: dict[str, str], model: str = "") -> tuple[CacheStep, ...]:
-    """One for each node; `folders` by node name, `model` the name of a model's folder in all of them."""
-    return tuple(CacheStep(cluster, node, folders[node.name], model) for node in cluster.nodes)
+def steps(cluster: Cluster, folders: dict[str, str], models: tuple[str, ...] = ()) -> tuple[CacheStep, ...]:
+    """One for each node; `folders` by node name, `models` names of models' folders in all of them."""
+    return tuple(CacheStep(cluster, node, folders[node.name], models) for node in cluster.nodes)
 
 
 def _fact(answer: Answer) -> CacheFact:

@@ -12,12 +12,16 @@ from sparkctl.topology import Cluster
 
 @dataclass(frozen=True)
 class ByImage:
-    """One of two steps, by what the image holds; None is: nothing to do in that case, `LeftoversStep` tidies up."""
+    """One of two steps, by what the image holds; None is: nothing to do in that case, `LeftoversStep` tidies up.
+
+    `look` is the step that looks into the image.
+    """
 
     cluster: Cluster
     reference: str
     with_ray: Step | None
     without_ray: Step | None
+    look: str = "image-check"
 
     @property
     def name(self) -> str:
@@ -34,7 +38,7 @@ class ByImage:
     @property
     def needs(self) -> tuple[str, ...]:
         both = (need for step in self._both for need in step.needs)
-        return tuple(dict.fromkeys((*both, step_id("image-check", self.cluster.head.name))))
+        return tuple(dict.fromkeys((*both, step_id(self.look, self.cluster.head.name))))
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -47,7 +51,7 @@ class ByImage:
         image = facts.get(head, image_probe(self.reference))
         contents = facts.get(head, contents_probe(self.cluster)).get(image.id) if image else None
         if contents is None:
-            return Pending(step_id("image-check", head))
+            return Pending(step_id(self.look, head))
         chosen = self.with_ray if contents.ray else self.without_ray
         return chosen.check(facts) if chosen else Ok("not used")
 

@@ -1,6 +1,6 @@
 """The model store `copy`: each worker holds its own copy of the model, brought from the head over the fabric."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sparkctl.amounts import plural, size
@@ -11,7 +11,7 @@ from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.steps.copy_actions import CopyJob, CopyModel, RemoveCopy, VerifyCopy, job_of
 from sparkctl.steps.nfs_mount import MountStep
 from sparkctl.steps.place import OnWorker
-from sparkctl.topology import Cluster
+from sparkctl.topology import Cluster, Node
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class CopyStep(OnWorker):
 
     What the worker has beyond that (another revision, say) is not touched. `source` and `target` are the model caches
     of the head and of the worker. A copy that is not `wanted`, as the store is another, stays until it is undone or
-    the mount takes its place.
+    the mount takes its place. `model` is the step that brings it to the head.
     """
 
     repo: str
@@ -28,8 +28,12 @@ class CopyStep(OnWorker):
     target: str
     parallel: int = 4
     wanted: bool = True
-    name: str = "copy"
+    model: str = "model"
     layer: Layer = Layer.MODEL
+
+    @property
+    def name(self) -> str:
+        return self.model.replace("model", "copy", 1)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -37,7 +41,7 @@ class CopyStep(OnWorker):
         if not self.wanted:
             return (step_id("cache", here),)
         own = (step_id(name, here) for name in ("cache", "packages", "ssh-trust", "nfs-mount"))
-        return (*own, step_id("packages", there), step_id("model", there))
+        return (*own, step_id("packages", there), step_id(self.model, there))
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -59,7 +63,7 @@ class CopyStep(OnWorker):
         here = facts.get(self.node, self._here)
         record = facts.get(self.node, self._record_probe)
         if not there.sizes:
-            return Pending(step_id("model", self.cluster.head.name))
+            return Pending(step_id(self.model, self.cluster.head.name))
         lacking = here.lacking(there)
         missing = sum(there.sizes.get(path, 0) for path in lacking)
         if lacking and here.free is not None and here.free < missing:
@@ -112,8 +116,19 @@ class CopyStep(OnWorker):
 
 
 def steps(
-    cluster: Cluster, repo: str, caches: Mapping[str, str], parallel: int = 4, *, wanted: bool = True
+    cluster: Cluster,
+    repo: str,
+    caches: Mapping[str, str],
+    parallel: int = 4,
+    *,
+    workers: Sequence[Node] | None = None,
+    model: str = "model",
+    wanted: bool = True,
 ) -> tuple[CopyStep, ...]:
-    """One for every worker. `caches` are the Hugging Face caches by node name, `parallel` rsyncs run at once."""
-    source, workers = caches[cluster.head.name], cluster.workers
-    return tuple(CopyStep(cluster, node, repo, source, caches[node.name], parallel, wanted) for node in workers)
+    """One for each of these workers, None for all; `parallel` rsyncs run at once.
+
+    `caches` are the Hugging Face caches by node name, `model` is the step that brings the model to the head.
+    """
+    source = caches[cluster.head.name]
+    nodes = cluster.workers if workers is None else workers
+    return tuple(CopyStep(cluster, node, repo, source, caches[node.name], parallel, wanted, model) for node in nodes)

@@ -1,7 +1,8 @@
 """Preflight of a node: everything that must hold before sparkctl changes anything, and that it must not change."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sparkctl.amounts import size
 from sparkctl.core.action import Action
@@ -11,7 +12,7 @@ from sparkctl.facts.docker import CONTAINERS, ContainerFact, ImageFact, image_pr
 from sparkctl.facts.dockerd import DOCKERD, DockerdFact
 from sparkctl.facts.gpu import GPU, GpuFact, GpuProcess
 from sparkctl.facts.host import HOST, DiskFact, HostFact, disk_probe
-from sparkctl.facts.probe import Facts, Want
+from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster, Node
 
@@ -23,18 +24,18 @@ class HostWish:
     """What a node must be. An empty text, 0 or 0.0 means: any.
 
     `architecture` as `uname -m` prints it, `gpu` a part of the GPU's name, `disk_gib` the room that the model cache
-    `disk_path` and Docker's folder must each have before the first deployment, `model_path` a model's folder and
-    `image` an image that count as such room where they are, `memory_gib` what must be available before our engine
-    runs (weights and reserve), `memory_share` the part of all memory that vLLM demands free when it starts (facts.md,
-    E), and `skew_s` how far clocks may differ in seconds.
+    `disk_path` and Docker's folder must each have before the first deployment, `model_paths` folders of models and
+    `images` images that count as such room where they are, `memory_gib` what must be available before our engine runs
+    (weights and reserve), `memory_share` the part of all memory that vLLM demands free when it starts (facts.md, E),
+    and `skew_s` how far clocks may differ in seconds.
     """
 
     architecture: str = ""
     gpu: str = ""
     disk_gib: float = 0.0
     disk_path: str = "/"
-    model_path: str = ""
-    image: str = ""
+    model_paths: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
     memory_gib: float = 0.0
     memory_share: float = 0.0
     skew_s: float = 0.0
@@ -59,8 +60,9 @@ class HostStep(OnNode):
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        disk, image = disk_probe(self.wish.disk_path, self.wish.model_path), image_probe(self.wish.image)
-        own = tuple(Want(self.node, probe) for probe in (HOST, GPU, DOCKERD, CONTAINERS, disk, image))
+        disk, images = disk_probe(self.wish.disk_path, self.wish.model_paths), map(image_probe, self.wish.images)
+        probes: tuple[Probe[Any], ...] = (HOST, GPU, DOCKERD, CONTAINERS, disk, *images)
+        own = tuple(Want(self.node, probe) for probe in probes)
         head = self.cluster.head.name
         return own if self.node == head else (*own, Want(head, HOST), Want(head, GPU))
 
@@ -84,10 +86,10 @@ class HostStep(OnNode):
         if self.wish.gpu:
             yield from _holders(gpu, containers, ours)
         if not ours:
-            disk = facts.get(self.node, disk_probe(self.wish.disk_path, self.wish.model_path))
-            image = facts.get(self.node, image_probe(self.wish.image))
+            disk = facts.get(self.node, disk_probe(self.wish.disk_path, self.wish.model_paths))
+            images = [facts.get(self.node, image_probe(image)) for image in self.wish.images]
             yield from _memory(host, self.wish)
-            yield from _room(disk, dockerd, image, self.wish)
+            yield from _room(disk, dockerd, images, self.wish)
         if self.node != self.cluster.head.name:
             head = self.cluster.head.name
             yield from _skew(host, facts.get(head, HOST), head, self.wish.skew_s)
@@ -176,11 +178,13 @@ def _memory(host: HostFact, wish: HostWish) -> Iterator[Trouble]:
         )
 
 
-def _room(disk: DiskFact, dockerd: DockerdFact, image: ImageFact | None, wish: HostWish) -> Iterator[Trouble]:
+def _room(
+    disk: DiskFact, dockerd: DockerdFact, images: Sequence[ImageFact | None], wish: HostWish
+) -> Iterator[Trouble]:
     """Disk for what is not there yet; what is there counts as room on its own disk, and nothing else is to come."""
-    if image and disk.whole:
+    if images and all(images) and disk.whole:
         return
-    image_bytes, model_bytes = image.size if image else 0, disk.held or 0
+    image_bytes, model_bytes = sum(image.size for image in images if image), disk.held or 0
     together = disk.device is not None and disk.device == dockerd.device
     in_cache = model_bytes + image_bytes * together
     in_engine = image_bytes + model_bytes * together

@@ -60,7 +60,7 @@ class CarryStep(OnWorker):
     @property
     def needs(self) -> tuple[str, ...]:
         here = (step_id("docker", self.node), step_id("ssh-trust", self.node))
-        return (step_id("image", self.cluster.head.name), *here)
+        return (step_id(self.name, self.cluster.head.name), *here)
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -70,7 +70,7 @@ class CarryStep(OnWorker):
     def check(self, facts: Facts) -> Finding:
         image = facts.get(self.cluster.head.name, image_probe(self.reference))
         if image is None or _foreign(image, facts.get(self.cluster.head.name, HOST)):
-            return Pending(step_id("image", self.cluster.head.name))
+            return Pending(step_id(self.name, self.cluster.head.name))
         present = facts.get(self.node, IMAGE_IDS)
         if present is None:
             return Pending(step_id("docker", self.node))
@@ -88,12 +88,16 @@ class LookStep(OnHead):
 
     reference: str
     needs_ray: bool
-    name: str = "image-check"
+    pull: str = "image"
     layer: Layer = Layer.IMAGE
 
     @property
+    def name(self) -> str:
+        return self.pull.replace("image", "image-check", 1)
+
+    @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("image", self.node), step_id("state", self.node))
+        return (step_id(self.pull, self.node), step_id("state", self.node))
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -102,7 +106,7 @@ class LookStep(OnHead):
     def check(self, facts: Facts) -> Finding:
         image = facts.get(self.node, image_probe(self.reference))
         if image is None:
-            return Pending(step_id("image", self.node))
+            return Pending(step_id(self.pull, self.node))
         contents = facts.get(self.node, contents_probe(self.cluster)).get(image.id)
         if contents is None:
             return Absent((look(self.cluster, self.reference, image.id),))

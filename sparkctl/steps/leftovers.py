@@ -15,14 +15,17 @@ from sparkctl.steps.place import OnNode
 
 @dataclass(frozen=True)
 class LeftoversStep(OnNode):
-    """No container of ours on the node but those of `wished` services.
+    """No container of ours on the node but those of `wished` services, among the `own` ones of one model.
 
-    What sees the processes of one that goes, goes before it. `known` are the services that other steps undo.
+    What sees the processes of one that goes, goes before it. `known` are the services of all models, which other steps
+    undo; with `strays` what is none of those goes, too.
     """
 
     wished: frozenset[str]
+    own: frozenset[str]
     known: frozenset[str]
     stop_seconds: int
+    strays: bool = True
     name: str = "leftovers"
     layer: Layer = Layer.WORKLOAD
 
@@ -36,7 +39,7 @@ class LeftoversStep(OnNode):
 
     def check(self, facts: Facts) -> Finding:
         ours = self._ours(facts)
-        left = [service for service in ours if service not in self.wished]
+        left = [service for service in ours if service not in self.wished and self._judges(service)]
         if not left:
             return Ok()
         going = [service for service, found in ours.items() if _joined(found) in left] + left
@@ -44,8 +47,11 @@ class LeftoversStep(OnNode):
         disrupts = any(ours[service].running for service in going)
         return Drifted(text, self._removals(dict.fromkeys(going), ours), disrupts=disrupts)
 
+    def _judges(self, service: str) -> bool:
+        return service in self.own or (self.strays and service not in self.known)
+
     def undo(self, facts: Facts) -> tuple[Action, ...]:
-        ours = self._ours(facts)
+        ours = self._ours(facts) if self.strays else {}
         return self._removals({service: None for service in ours if service not in self.known}, ours)
 
     def _ours(self, facts: Facts) -> dict[str, ContainerFact]:

@@ -27,17 +27,23 @@ ASK_NODES = (
 
 @dataclass(frozen=True)
 class JoinStep(OnHead):
-    """Every worker in the Ray cluster, each with its GPU. `seconds` is how long a join may take."""
+    """Every worker in the Ray cluster, each with its GPU. `seconds` is how long a join may take.
+
+    `suffix` ends the names of a cluster's services and steps where there are several models.
+    """
 
     port: int
     seconds: float
-    name: str = "ray-join"
+    suffix: str = ""
     layer: Layer = Layer.WORKLOAD
 
     @property
+    def name(self) -> str:
+        return f"ray-join{self.suffix}"
+
+    @property
     def needs(self) -> tuple[str, ...]:
-        workers = (step_id("ray-worker", node.name) for node in self.cluster.workers)
-        return (step_id("ray-head", self.node), *workers)
+        return tuple(step_id(member(self.cluster, node, self.suffix), node.name) for node in self.cluster.nodes)
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -46,14 +52,14 @@ class JoinStep(OnHead):
 
     def check(self, facts: Facts) -> Finding:
         for node in self.cluster.nodes:
-            service = member(self.cluster, node)
+            service = member(self.cluster, node, self.suffix)
             found = (facts.get(node.name, CONTAINERS) or {}).get(container_name(self.cluster, service))
             if found is None or not found.running:
                 return Pending(step_id(service, node.name))
         joined = facts.get(self.node, ray_peers_probe(self.port))
         if {node.data_ip for node in self.cluster.workers} <= joined:
             return Ok(f"{len(self.cluster.nodes)} nodes")
-        return Absent((AwaitJoin(self.cluster, self.seconds),))
+        return Absent((AwaitJoin(self.cluster, self.seconds, self.suffix),))
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return ()
@@ -65,6 +71,7 @@ class AwaitJoin:
 
     cluster: Cluster
     seconds: float
+    suffix: str = ""
 
     @property
     def summary(self) -> str:
@@ -72,23 +79,28 @@ class AwaitJoin:
 
     @property
     def detail(self) -> str:
-        head = container_name(self.cluster, "ray-head")
+        head = container_name(self.cluster, member(self.cluster, self.cluster.head, self.suffix))
         return f"docker exec {head} python3 -c 'ray.nodes()', up to {self.seconds:.0f} s"
 
     def perform(self, context: Context) -> None:
         wanted = {node.data_ip: node for node in self.cluster.nodes}
         deadline = time.monotonic() + self.seconds
-        while missing := wanted.keys() - joined_gpus(self.cluster, context.peers).keys():
+        while missing := wanted.keys() - joined_gpus(self.cluster, context.peers, self.suffix).keys():
             context.report(Progress(self.summary, len(wanted) - len(missing), len(wanted)))
             absent = [wanted[address] for address in sorted(missing)]
-            dead = [node for node in absent if not _running(self.cluster, context, node)]
+            dead = [node for node in absent if not self._running(context, node)]
             if dead or time.monotonic() > deadline:
                 raise self._failure(context, dead or absent, f"within {self.seconds:.0f} s" if not dead else "")
             context.pause(1.0)
 
+    def _running(self, context: Context, node: Node) -> bool:
+        name = container_name(self.cluster, member(self.cluster, node, self.suffix))
+        with docker_errors(node.name, f"look at {name}"):
+            return bool(context.peers[node.name].docker.containers.get(name).status == "running")
+
     def _failure(self, context: Context, absent: list[Node], how: str) -> CommandFailed:
         node = absent[0]
-        service = member(self.cluster, node)
+        service = member(self.cluster, node, self.suffix)
         log = tail(context, node, container_name(self.cluster, service))
         known = diagnose(log)
         names = ", ".join(n.name for n in absent)
@@ -100,15 +112,15 @@ class AwaitJoin:
         )
 
 
-def member(cluster: Cluster, node: Node) -> str:
+def member(cluster: Cluster, node: Node, suffix: str = "") -> str:
     """The service that makes a node a part of Ray."""
-    return "ray-head" if node == cluster.head else "ray-worker"
+    return ("ray-head" if node == cluster.head else "ray-worker") + suffix
 
 
-def joined_gpus(cluster: Cluster, sessions: Mapping[str, Session]) -> dict[str, float]:
+def joined_gpus(cluster: Cluster, sessions: Mapping[str, Session], suffix: str = "") -> dict[str, float]:
     """GPUs by address of every living node that has one; empty while Ray does not answer."""
     with docker_errors(cluster.head.name, "ask Ray for its nodes"):
-        head = sessions[cluster.head.name].docker.containers.get(container_name(cluster, "ray-head"))
+        head = sessions[cluster.head.name].docker.containers.get(container_name(cluster, f"ray-head{suffix}"))
         status, output = cast("tuple[int, bytes]", head.exec_run(["python3", "-c", ASK_NODES]))
     try:
         rows = json.loads(output.splitlines()[-1]) if status == 0 else []
@@ -127,9 +139,3 @@ def tail(context: Context, node: Node, container: str, lines: int = 200) -> list
 def _clean(lines: Iterable[str]) -> Iterable[str]:
     """A progress bar rewrites its line: keep what it said last."""
     return (line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)
-
-
-def _running(cluster: Cluster, context: Context, node: Node) -> bool:
-    name = container_name(cluster, member(cluster, node))
-    with docker_errors(node.name, f"look at {name}"):
-        return bool(context.peers[node.name].docker.containers.get(name).status == "running")

@@ -69,7 +69,7 @@ def test_up_until_image_stops_there(admin: Admin[TestLab], before: list[Snapshot
     document = admin.json("up", "--until", "image", "--yes")
     first_up["image"] = document["run"]["seconds"]
     assert document["result"] == "done"
-    assert "endpoint" not in document
+    assert document["endpoints"] == []
     above = {item["step"] for item in document["items"] if item["layer"] not in ("host", "storage", "image")}
     assert above <= {"cache"}, "the folder of the store, which outlives it"
     assert containers(admin.lab) == {}
@@ -89,7 +89,7 @@ def test_up_deploys(admin: Admin[TestLab], first_up: dict[str, float]) -> None:
     assert document["run"]["skipped"] == []
     assert not [s for s in document["run"]["steps"] if s["outcome"] == "changed" and s["id"].startswith("image")]
     assert containers(admin.lab).keys() == WORKLOAD
-    assert document["endpoint"] == f"http://{admin.lab.head.address}:8000/v1"
+    assert [place["url"] for place in document["endpoints"]] == [f"http://{admin.lab.head.address}:8000/v1"]
     assert document["timings"]["critical_path"]["steps"][-1] == "serving@spark-1"
 
 
@@ -98,7 +98,7 @@ def test_the_model_answers(admin: Admin[TestLab]) -> None:
     document = admin.json("test")
     assert document["passed"]
     assert {proof["name"] for proof in document["proofs"]} == {"ray", "health", "key", "token", "reach"}
-    assert document["endpoint"] in admin("test").out
+    assert document["endpoints"][0]["url"] in admin("test").out
 
 
 def test_a_second_up_changes_nothing(admin: Admin[TestLab]) -> None:

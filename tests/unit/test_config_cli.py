@@ -91,7 +91,7 @@ def test_schemas(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert variables["VLLM_PORT"]["accepts"] == "1 to 65535"
     profile = answer(capsys, "config", "schema", "--profile")
     assert profile == answer(capsys, "profile", "schema")
-    assert set(profile["required"]) == {"name", "image", "model"}
+    assert set(profile["required"]) == {"name"}
     assert profile["additionalProperties"] is False
 
 

@@ -1,12 +1,14 @@
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from config_world import TINY_PROFILE, TWO_SPARKS, World
+from pydantic.fields import FieldInfo
 
 from sparkctl import data
-from sparkctl.config import profiles
-from sparkctl.config.profile import Profile
+from sparkctl.config import profiles, yamlfile
+from sparkctl.config.profile import Placed, Profile, part_of
 from sparkctl.errors import ConfigError, Problem
 
 NO_YAML = "a YAML mapping of plain values"
@@ -33,15 +35,27 @@ def test_the_annotated_profile_has_every_key() -> None:
     _, document = profiles.read("stacked", data.path("."))
     written = {path for path in document.places if path}
     expected = set(_paths(Profile.model_fields, ()))
-    assert expected - written == {("where",)}, "these keys stand in no line of profiles/stacked.yaml"
+    assert expected - written == {("where",), ("models",)}, "these keys stand in no line of profiles/stacked.yaml"
     assert '# where: ""' in data.path("profiles/stacked.yaml").read_text()
 
 
-def _paths(fields: Mapping[str, object], prefix: tuple[str, ...]) -> list[tuple[str, ...]]:
+def test_the_annotated_profile_shows_several_models() -> None:
+    text = data.path("profiles/stacked.yaml").read_text()
+    block = re.search(r"^# models:\n(?:#   .*\n)+", text, re.M)
+    assert block, "a commented block of models"
+    several = yamlfile.parse(re.sub(r"^# ?", "", block[0], flags=re.M), "models").data["models"]
+    written = {key for placed in several.values() for key in placed}
+    assert written == set(Placed.model_fields), "every key of a model stands there"
+    one = yamlfile.parse(text, "stacked").data
+    Profile.model_validate({**one, "model": None, "models": several})
+
+
+def _paths(fields: Mapping[str, FieldInfo], prefix: tuple[str, ...]) -> list[tuple[str, ...]]:
     found = []
     for name, field in fields.items():
-        inner = getattr(getattr(field, "annotation", None), "model_fields", None)
-        found += [(*prefix, name), *(_paths(inner, (*prefix, name)) if inner else [])]
+        inner, named = part_of(field.annotation) or (None, False)
+        below = _paths(inner.model_fields, (*prefix, name)) if inner and not named else []
+        found += [(*prefix, name), *below]
     return found
 
 
@@ -78,7 +92,7 @@ def test_profiles_of_the_user_hide_shipped_ones(world: World) -> None:
         ("engine:\n  gpu_memory_utilization: 0.95", 5, "engine.gpu_memory_utilization", "'0.95'", "less than or equal to 0.9", ""),  # noqa: E501
         ("engine: {max_model_len: '512'}", 4, "engine.max_model_len", "'512'", "a whole number", ""),
         ("engine: {trust_remote_code: 1}", 4, "engine.trust_remote_code", "'1'", "true or false", ""),
-        ("engine: {backend: roy}", 4, "engine.backend", "'roy'", "'ray', 'mp' or 'auto'", ""),
+        ("engine: {backend: roy}", 4, "engine.backend", "'roy'", "'ray', 'mp', 'mpi' or 'auto'", ""),
         ("engine: {extra_args: [a, 1]}", 4, "engine.extra_args.1", "'1'", "text; quote it if it looks like a number", ""),  # noqa: E501
         ("engine: {extra_args: abc}", 4, "engine.extra_args", "'abc'", "a list", ""),
         ("nodes: 0", 4, "nodes", "'0'", "greater than or equal to 1 or 'all'", ""),
@@ -106,7 +120,9 @@ def test_a_bad_profile_says_where(
 def test_missing_keys_say_what_they_are(world: World) -> None:
     assert problems(world, "name: tiny\nimage: {}\n") == (
         Problem("profiles/tiny.yaml:2", "image.ref", "missing", "Image with tag or digest"),
-        Problem("profiles/tiny.yaml:1", "model", "missing", "The model to serve"),
+    )
+    assert problems(world, "name: tiny\n") == (
+        Problem("profiles/tiny.yaml:1", "model", "neither model nor models", "one model, or models by name"),
     )
 
 

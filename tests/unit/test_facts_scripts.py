@@ -39,7 +39,7 @@ def ask(*probes: Probe[Any], prefix: tuple[str, ...] = ()) -> Facts:
 
 
 def test_every_probe_of_a_host_in_one_frame(tmp_path: Path) -> None:
-    disk = disk_probe(f"{tmp_path}/not/yet", str(tmp_path))
+    disk = disk_probe(f"{tmp_path}/not/yet", (str(tmp_path),))
     packages = packages_probe(["bash", "no-such-command"], f"{tmp_path}/record")
     (tmp_path / "record").write_text("# managed by sparkctl\nrsync\n")
     facts = ask(HOST, GPU, DOCKERD, LISTENERS, disk, packages, export_probe("/e"))
@@ -87,7 +87,7 @@ def test_listener_of_our_own_is_found_with_its_process() -> None:
 def test_a_model_is_whole_while_nothing_of_it_was_cut_short(tmp_path: Path) -> None:
     blobs = tmp_path / "model" / "blobs"
     blobs.mkdir(parents=True)
-    probe = disk_probe(str(tmp_path), f"{tmp_path}/model")
+    probe = disk_probe(str(tmp_path), (f"{tmp_path}/model",))
     assert not ask(probe).get("here", probe).whole
     (tmp_path / "model" / "snapshots" / "e0f1").mkdir(parents=True)
     assert not ask(probe).get("here", probe).whole
@@ -147,7 +147,7 @@ def test_a_folder_inside_the_cache_that_root_owns_is_named() -> None:
     with tempfile.TemporaryDirectory() as root:
         cache, model = Path(root) / "my cache", "models--org--tiny"
         (cache / "hub" / model / "blobs").mkdir(parents=True)
-        step = CacheStep(CLUSTER, CLUSTER.head, str(cache), model)
+        step = CacheStep(CLUSTER, CLUSTER.head, str(cache), (model,))
         (probe,) = (want.probe for want in step.wants)
         for path in (Path(root), cache, cache / "hub", cache / "hub" / model):
             os.chown(path, 65534, 65534)

@@ -89,9 +89,10 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
 def proofs(api: ThreadingHTTPServer, key: str, *names: str) -> dict[str, Proof]:
     config = config_of(cluster_of(1))
     head = config.cluster.head
-    place = (config.cluster.api_ip, config.profile.ports.api)
+    (served,) = config.served
+    place = (served.cluster.api_ip, served.ports.api)
     host = MemoryHost(head, engine=Running(names or ("vllm",)), ports={place: api.server_port})  # type: ignore[arg-type]
-    return {proof.name: proof for proof in prove(config, {head.name: host}, key)}
+    return {proof.name: proof for proof in prove(served, {head.name: host}, key)}
 
 
 def test_a_proxy_is_not_asked_for_our_own_tunnel(api: ThreadingHTTPServer) -> None:

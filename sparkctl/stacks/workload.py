@@ -1,0 +1,161 @@
+"""The containers of one served model, from the leftovers of another deployment to the first token."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sparkctl.core.service import Service, suffixed
+from sparkctl.core.step import Step, step_id
+from sparkctl.engines import registry
+from sparkctl.engines.engine import API_KEY, Backend, Ports, ServeSpec
+from sparkctl.facts.engine import LOOK_SECONDS
+from sparkctl.runtimes.docker import ContainerStep
+from sparkctl.stacks.goods import Goods, backends, caches
+from sparkctl.steps.choice import ByImage
+from sparkctl.steps.leftovers import LeftoversStep
+from sparkctl.steps.ray import JoinStep
+from sparkctl.steps.secret import secret_path
+from sparkctl.steps.serving import ServingStep
+from sparkctl.topology import Node
+
+if TYPE_CHECKING:
+    from sparkctl.config.load import Config
+    from sparkctl.config.served import Served
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One served model as steps; `look_seconds` is how long a look at what serves waits for a token."""
+
+    config: "Config"
+    served: "Served"
+    look_seconds: int = LOOK_SECONDS
+
+    def steps(self) -> tuple[Step, ...]:
+        """Every step; where only the image can tell the backend, each is chosen by it."""
+        made = {backend: self._engine(backend) for backend in backends(self.served)}
+        if len(made) == 1:
+            return next(iter(made.values()))
+        ray, other = ({(s.name, s.node): s for s in steps} for steps in _ray_first(made))
+        cluster, reference, look = (
+            self.config.cluster,
+            self.served.image.ref,
+            Goods(self.config).look_step(self.served),
+        )
+        return tuple(ByImage(cluster, reference, ray.get(key), other.get(key), look) for key in {**ray, **other})
+
+    def waiting(self) -> tuple[Step, ...]:
+        """What a role needs that nobody has launched: nothing of it goes, nothing of it comes."""
+        return tuple(self._leftovers(backends(self.served)))
+
+    def services(self, backend: Backend) -> tuple[Service, ...]:
+        """Its containers in start order, the one that answers clients last."""
+        made = registry.engine(self.served.engine.name).services(
+            serve_spec(self.config, self.served, backend), self.served.cluster, key_path(self.config, self.served)
+        )
+        return tuple(suffixed(service, self.served.suffix) for service in made)
+
+    def everywhere(self) -> frozenset[str]:
+        """Names of its services, whatever the backend."""
+        return frozenset(s.name for backend in backends(self.served) for s in self.services(backend))
+
+    def _engine(self, backend: Backend) -> tuple[Step, ...]:
+        return (*self._leftovers((backend,)), *self._containers(backend))
+
+    def _leftovers(self, running: Iterable[Backend]) -> Iterable[Step]:
+        """On every node, no service of this model but those of these backends; `stop` and `down` find each once."""
+        config, wished = self.config, [s for backend in running for s in self.services(backend)]
+        known = frozenset(name for served in config.served for name in Workload(config, served).everywhere())
+        first = self.served.name == config.served[0].name
+        for node in config.cluster.nodes:
+            yield replace(
+                cleared(config, node),
+                wished=frozenset(service.name for service in wished if service.node == node.name),
+                own=self.everywhere(),
+                known=known,
+                strays=first,
+                name=f"leftovers{self.served.suffix}",
+            )
+
+    def _containers(self, backend: Backend) -> tuple[Step, ...]:
+        cluster, suffix = self.config.cluster, self.served.suffix
+        services = tuple(self._rooted(service) for service in self.services(backend))
+        serving, image = self._serving(services), Goods(self.config).image_step(self.served)
+        if backend is not Backend.RAY:
+            return (ContainerStep(services[-1].name, cluster, services, image=image), serving)
+        head, *workers, api = services
+        return (
+            ContainerStep(head.name, cluster, (head,), above=(*workers, api), image=image),
+            *(ContainerStep(w.name, cluster, (w,), below=(head,), above=(api,), image=image) for w in workers),
+            JoinStep(self.served.cluster, self.served.ports.ray, self.config.profile.timeouts.join_s, suffix),
+            ContainerStep(api.name, cluster, (api,), below=(head, *workers), image=image),
+            serving,
+        )
+
+    def _serving(self, services: tuple[Service, ...]) -> ServingStep:
+        served, path = self.served, key_path(self.config, self.served)
+        seconds, name = self.config.profile.timeouts.ready_s, f"serving{served.suffix}"
+        return ServingStep(
+            served.cluster, services, served.ports.api, served.served_name, path, seconds, self.look_seconds, name
+        )
+
+    def _rooted(self, service: Service) -> Service:
+        """A service with the steps that must hold before its container starts."""
+        config, node, goods = self.config, service.node, Goods(self.config)
+        head = config.cluster.head.name
+        names = ["docker", "state", "cache", "ports", goods.image_step(self.served), f"leftovers{self.served.suffix}"]
+        names += ["fabric"] * bool(config.cluster.workers)
+        needs = [step_id(name, node) for name in names]
+        needs.append(step_id(goods.look_step(self.served), head))
+        if config.profile.store.kind == "nfs" and node != head:
+            needs.append(step_id("nfs-mount", node))
+        if not service.name.startswith("ray-"):
+            needs += goods.model_steps(self.served)
+        needs += [step_id(f"secret-{secret.name}", node) for secret in service.secrets]
+        if service.joins:
+            needs.append(step_id(f"ray-join{self.served.suffix}", node))
+        return replace(service, needs=tuple(needs))
+
+
+def _ray_first(made: dict[Backend, tuple[Step, ...]]) -> list[tuple[Step, ...]]:
+    return [made[backend] for backend in sorted(made, key=lambda backend: backend is not Backend.RAY)]
+
+
+def cleared(config: "Config", node: Node) -> LeftoversStep:
+    """A node on which no container of this cluster runs."""
+    nothing = frozenset[str]()
+    return LeftoversStep(config.cluster, node, nothing, nothing, nothing, int(config.profile.timeouts.drain_s))
+
+
+def key_path(config: "Config", served: "Served") -> str:
+    """Where the API key lies on the node that answers clients."""
+    return secret_path(config.cluster, served.cluster.head, API_KEY)
+
+
+def serve_spec(config: "Config", served: "Served", backend: Backend) -> ServeSpec:
+    """What the engine is asked for."""
+    cluster, engine, model = served.cluster, served.engine, served.model
+    shared = registry.engine(engine.name).rank_secret(backend)
+    return ServeSpec(
+        image=served.image.ref,
+        model=model.id,
+        served_name=served.served_name,
+        revision="" if model.revision == "main" else model.revision,
+        tensor_parallel=served.tensor_parallel,
+        max_model_len=engine.max_model_len,
+        gpu_memory_utilization=engine.gpu_memory_utilization,
+        backend=backend,
+        hf_cache=caches(config),
+        ports=Ports(**served.ports.model_dump()),
+        max_num_seqs=engine.max_num_seqs,
+        dtype=engine.dtype or "",
+        load_format=engine.load_format or "",
+        trust_remote_code=engine.trust_remote_code,
+        expert_parallel=engine.expert_parallel,
+        shm_bytes=int(engine.shm_gib * 2**30),
+        extra_args=engine.extra_args,
+        env=tuple(engine.env.items()),
+        stop_seconds=int(config.profile.timeouts.drain_s),
+        drop_caches=config.profile.host.drop_caches,
+        ray_token={node.name: secret_path(cluster, node, shared) for node in cluster.nodes} if shared else {},
+    )
