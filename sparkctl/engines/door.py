@@ -1,7 +1,8 @@
 """How a container starts behind the door (`sparkctl/node/api_door.py`), for engines that ask nobody for a key.
 
 TensorRT-LLM knows no key at all. SGLang knows one, and writes it into its log at every start
-(github.com/sgl-project/sglang/issues/37457): it is not told, and the door asks for it in its place.
+(github.com/sgl-project/sglang/issues/37457): it is not told, and the door asks for it in its place. Both answer a
+request for any model (sglang/issues/31404): the door refuses those for others than the served one.
 """
 
 from sparkctl.core.service import Secret
@@ -25,10 +26,10 @@ def entrypoint(before: str = "") -> tuple[str, ...]:
     return ("/bin/bash", "-c", f'{program}{before}exec python3 {FOLDER}/api_door.py "$@"\n')
 
 
-def command(cluster: Cluster, port: int, *engine: str) -> tuple[str, ...]:
-    """The arguments of the door, and what it starts."""
+def command(cluster: Cluster, port: int, model: str, *engine: str) -> tuple[str, ...]:
+    """The arguments of the door, and what it starts; `model` is what clients call the served one."""
     listen = ("--listen", f"{cluster.api_ip}:{port}", "--to", str(inner_port(port)))
-    return ("sparkctl", *listen, "--key", f"/run/secrets/{API_KEY}", "--", *engine)
+    return ("sparkctl", *listen, "--key", f"/run/secrets/{API_KEY}", "--model", model, "--", *engine)
 
 
 def ports(cluster: Cluster, port: int) -> tuple[tuple[str, int], ...]:

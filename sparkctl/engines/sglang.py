@@ -69,7 +69,7 @@ def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Servic
         node,
         name=f"sglang-rank{rank}" if rank else "sglang",
         entrypoint=("/bin/bash", "-c", 'exec "$@"') if rank else door.entrypoint(),
-        command=("sparkctl", *serve) if rank else door.command(cluster, port, *serve),
+        command=("sparkctl", *serve) if rank else door.command(cluster, port, spec.served_name, *serve),
         env=_env(spec, node),
         secrets=() if rank else (door.secret(key_path),),
         drop_caches_on=(node.name,) if spec.drop_caches else (),

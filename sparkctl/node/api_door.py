@@ -1,15 +1,16 @@
 """The door before an engine that asks nobody for a key: it starts the engine, and admits who shows the key.
 
-`api_door.py --listen ADDRESS:PORT --to PORT --key FILE -- COMMAND...`: the engine listens on loopback, at port `--to`.
-The door lives as long as the engine, ends with its status, and passes SIGTERM on. A request is read to its end and
-written anew, one on each connection, so that what the engine hears is what was judged here; the answer passes
-through as it comes.
+`api_door.py --listen ADDRESS:PORT --to PORT --key FILE --model NAME -- COMMAND...`: the engine listens on loopback, at
+port `--to`, and serves one model, whatever name a request gives it: the door refuses other names. It lives as long as
+the engine, ends with its status, and passes SIGTERM on. A request is written anew, one on each connection, so that
+what the engine hears is what was judged here; the answer passes through as it comes.
 """
 
 import argparse
 import asyncio
 import contextlib
 import hmac
+import json
 import re
 import signal
 import sys
@@ -18,11 +19,15 @@ from pathlib import Path
 
 OPEN = frozenset({"/health", "/version", "/metrics", "/prometheus/metrics"})  # what a look may ask without the key
 HEAD_BYTES, HEAD_SECONDS, PIECE = 65536, 30.0, 65536
+BODY_BYTES = 256 << 20  # of a request that names a model, which is read before it is passed on: pictures and all
+NAMED = re.compile(r"/v1/(?:chat/)?completions|/v1/responses|/v1/embeddings|/v1/messages")
 DROPPED = {"connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer", "expect", "authorization"}
 PHRASES = {
     400: "Bad Request",
     401: "Unauthorized",
+    404: "Not Found",
     411: "Length Required",
+    413: "Content Too Large",
     431: "Request Header Fields Too Large",
     502: "Bad Gateway",
     503: "Service Unavailable",
@@ -38,10 +43,10 @@ _FIELD = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*?)[ 
 
 
 class Refused(Exception):
-    """A request that goes no further; the status that it is answered with."""
+    """A request that goes no further; the status that it is answered with, and why."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(PHRASES[status])
+    def __init__(self, status: int, words: str = "") -> None:
+        super().__init__(words or WORDS.get(status, PHRASES[status]))
         self.status = status
 
 
@@ -93,19 +98,31 @@ def admits(request: Request, key: str) -> bool:
     return hmac.compare_digest(shown.encode("latin-1"), f"Bearer {key}".encode())
 
 
+def judge(body: bytes, model: str) -> None:
+    """A request must name the served model, or an adapter of it (`NAME:ADAPTER`), or none. Raises Refused, as vLLM."""
+    try:
+        asked = json.loads(body)
+    except ValueError:
+        return  # the engine has the right words for that
+    name = asked.get("model") if isinstance(asked, dict) else None
+    if isinstance(name, str) and name != model and not name.startswith(f"{model}:"):
+        raise Refused(404, f"The model `{name}` does not exist.")
+
+
 @dataclass(frozen=True)
 class Door:
-    """Where the engine listens on loopback, and the key."""
+    """Where the engine listens on loopback, the key, and the name of the served model."""
 
     port: int
     key: str
+    model: str
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client: one request."""
         try:
             await self._pass(reader, writer)
         except Refused as refused:
-            writer.write(_refusal(refused.status))
+            writer.write(_refusal(refused))
         except (asyncio.IncompleteReadError, asyncio.TimeoutError, ConnectionError):  # noqa: UP041 - differ in 3.10
             pass  # the client is gone
         with contextlib.suppress(ConnectionError):
@@ -120,18 +137,29 @@ class Door:
         request = parse(head)
         if not admits(request, self.key):
             raise Refused(401)
+        if "100-continue" in (value.lower() for value in request.values("expect")):
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        known = await self._known(request, reader)
         try:
             source, sink = await asyncio.open_connection("127.0.0.1", self.port)
         except OSError as error:
             raise Refused(503) from error
         try:
-            if "100-continue" in (value.lower() for value in request.values("expect")):
-                writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            sink.write(request.text())
-            await _body(reader, sink, request.length)
+            sink.write(request.text() + known)
+            await _body(reader, sink, request.length - len(known))
             await _answer(reader, source, writer)
         finally:
             sink.close()
+
+    async def _known(self, request: Request, reader: asyncio.StreamReader) -> bytes:
+        """The body, where it must be read to judge the request; else nothing of it."""
+        if request.method != "POST" or not NAMED.fullmatch(request.path):
+            return b""
+        if request.length > BODY_BYTES:
+            raise Refused(413)
+        body = await reader.readexactly(request.length)
+        judge(body, self.model)
+        return body
 
 
 async def _body(reader: asyncio.StreamReader, sink: asyncio.StreamWriter, left: int) -> None:
@@ -173,9 +201,9 @@ async def _pour(source: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         raise Refused(502)
 
 
-def _refusal(status: int) -> bytes:
-    words = WORDS.get(status, PHRASES[status])
-    body = f'{{"error": {{"message": "{words}", "type": "sparkctl", "code": {status}}}}}'
+def _refusal(refused: Refused) -> bytes:
+    status = refused.status
+    body = json.dumps({"error": {"message": str(refused), "type": PHRASES[status].replace(" ", ""), "code": status}})
     head = f"HTTP/1.1 {status} {PHRASES[status]}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
     return f"{head}connection: close\r\n\r\n{body}".encode()
 
@@ -203,6 +231,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--listen", required=True)
     parser.add_argument("--to", type=int, required=True)
     parser.add_argument("--key", type=Path, required=True)
+    parser.add_argument("--model", required=True)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args(argv)
     host, _, port = options.listen.rpartition(":")
@@ -214,7 +243,7 @@ def main(argv: list[str]) -> int:
         print(f"sparkctl: the API key cannot be read: {error}", file=sys.stderr)
         return 78
     try:
-        return asyncio.run(run(host, int(port), Door(options.to, key), options.command))
+        return asyncio.run(run(host, int(port), Door(options.to, key, options.model), options.command))
     except FileNotFoundError as error:
         print(f"sparkctl: the image lacks {error.filename}", file=sys.stderr)
         return 127

@@ -78,7 +78,16 @@ class Door:
         (folder / "api-key").write_text(key)
         (folder / "engine.py").write_text(ENGINE)
         command = command or (sys.executable, str(folder / "engine.py"), str(self.inner))
-        at = ("--listen", f"127.0.0.1:{self.port}", "--to", str(self.inner), "--key", str(folder / "api-key"))
+        at = (
+            "--listen",
+            f"127.0.0.1:{self.port}",
+            "--to",
+            str(self.inner),
+            "--key",
+            str(folder / "api-key"),
+            "--model",
+            "m",
+        )
         argv = (sys.executable, api_door.__file__, *at, "--", *command)
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -175,6 +184,23 @@ def test_a_client_that_waits_for_100_is_told_to_go_on(door: Door) -> None:
     assert '"body": "ab"' in rest
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
+def test_another_model_than_the_served_one_does_not_exist(door: Door, path: str) -> None:
+    """SGLang and TensorRT-LLM would answer with the one that they have."""
+    status, found = door.ask("POST", path, '{"model": "gpt-5"}')
+    assert (status, found["error"]["message"]) == (404, "The model `gpt-5` does not exist.")
+    for body in ('{"model": "m"}', '{"model": "m:adapter"}', "{}", "[]", "{no JSON", '{"model": 5}'):
+        assert door.ask("POST", path, body)[1]["body"] == body
+    assert door.ask("POST", "/tokenize", '{"model": "gpt-5"}')[0] == 200
+
+
+def test_a_body_beyond_all_measure_is_refused_before_it_is_read(door: Door) -> None:
+    assert (
+        door.say(f"POST /v1/completions HTTP/1.1\r\nhost: x\r\n{WITH_KEY}content-length: 999999999999\r\n\r\n")[0]
+        == 413
+    )
+
+
 def test_an_engine_that_breaks_off_is_said_so(door: Door) -> None:
     status, found = door.ask("POST", "/break", "{}")
     assert (status, found["error"]["message"]) == (502, "the engine broke off")
@@ -200,7 +226,7 @@ def test_while_the_engine_loads_it_says_so_and_asks_for_the_key(tmp_path: Path) 
                 time.sleep(0.05)
         assert found == (
             503,
-            {"error": {"message": "the engine does not answer yet", "type": "sparkctl", "code": 503}},
+            {"error": {"message": "the engine does not answer yet", "type": "ServiceUnavailable", "code": 503}},
         )
         assert door.ask("GET", "/v1/models", more="")[0] == 401
     finally:
@@ -228,7 +254,18 @@ def test_it_starts_nothing_without_a_key_or_a_port(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         at = f"127.0.0.1:{taken.getsockname()[1]}"
         (tmp_path / "key").write_text(KEY)
-        argv = (sys.executable, api_door.__file__, "--listen", at, "--to", "1", "--key", str(tmp_path / "key"))
+        argv = (
+            sys.executable,
+            api_door.__file__,
+            "--listen",
+            at,
+            "--to",
+            "1",
+            "--model",
+            "m",
+            "--key",
+            str(tmp_path / "key"),
+        )
         done = subprocess.run((*argv, "--", "touch", str(marker)), capture_output=True, text=True, timeout=20)
     assert (done.returncode, "address already in use" in done.stderr) == (98, True)
     assert not marker.exists()
