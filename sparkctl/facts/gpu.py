@@ -7,15 +7,18 @@ from sparkctl.facts.lines import number, values
 from sparkctl.facts.probe import Answer, Probe
 from sparkctl.facts.processes import CGROUPS_SCRIPT, container_ids
 
-_SCRIPT = """\
+
+def gpu_script(*fields: str) -> str:
+    """What asks the driver for fields of every card, and for the processes that hold one, with their containers."""
+    return f"""\
 command -v nvidia-smi >/dev/null || exit 0
 echo driver=installed
-ask() { timeout -k 1 15 nvidia-smi "--query-$1" --format=csv,noheader,nounits; }
-{ ask gpu=name,driver_version,uuid | sed 's/^/gpu=/' & }
+ask() {{ timeout -k 1 15 nvidia-smi "--query-$1" --format=csv,noheader,nounits; }}
+{{ ask gpu={",".join(fields)},uuid | sed 's/^/gpu=/' & }}
 held=$(ask compute-apps=pid,process_name,used_memory); wait
 printf '%s\\n' "$held" | sed 's/^/app=/'
 pids=$(printf '%s\\n' "$held" | cut -d, -f1 | tr -dc '0-9\\n')
-"""
+{CGROUPS_SCRIPT}"""
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,25 @@ class GpuFact:
     processes: tuple[GpuProcess, ...]
 
 
-GPU: Probe[GpuFact] = Probe("gpu", _SCRIPT + CGROUPS_SCRIPT, lambda answer: _gpu(answer))
+GPU: Probe[GpuFact] = Probe("gpu", gpu_script("name", "driver_version"), lambda answer: _gpu(answer))
 """What the driver says; memory is not asked for, as unified memory is reported as `[N/A]` (facts.md, A)."""
 
 
 def _gpu(answer: Answer) -> GpuFact:
     found = values(answer.stdout)
-    rows = [[cell.strip() for cell in line.split(",")] for line in found.get("gpu", ())]
-    cards = [row for row in rows if len(row) == 3 and row[2].startswith("GPU-")]
+    cards = gpu_rows(found, 2)
     driver = next((row[1] for row in cards if re.fullmatch(r"[0-9]+(\.[0-9]+)*", row[1])), "")
-    return GpuFact("driver" in found, tuple(row[0] for row in cards), driver, _processes(found))
+    return GpuFact("driver" in found, tuple(row[0] for row in cards), driver, gpu_processes(found))
 
 
-def _processes(found: dict[str, list[str]]) -> tuple[GpuProcess, ...]:
+def gpu_rows(found: dict[str, list[str]], fields: int) -> list[list[str]]:
+    """The fields of each card; what is no answer of a driver is left out, by the UUID that it lacks."""
+    rows = [[cell.strip() for cell in line.split(",")] for line in found.get("gpu", ())]
+    return [row[:-1] for row in rows if len(row) == fields + 1 and row[-1].startswith("GPU-")]
+
+
+def gpu_processes(found: dict[str, list[str]]) -> tuple[GpuProcess, ...]:
+    """Who holds a card."""
     containers = container_ids(found.get("cgroup", ()))
     processes = []
     for line in found.get("app", ()):

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
-from sparkctl.facts.lines import decimal, number, pairs
+from sparkctl.facts.lines import decimal, number, pairs, quantity
 from sparkctl.facts.probe import Answer, Probe
 
 _DISK_SCRIPT = """\
@@ -28,10 +28,13 @@ echo "architecture=$(uname -m)"
 echo "user=$(id -un)"
 echo "home=$HOME"
 as_root true && echo sudo=yes
+"""
+MEMORY_SCRIPT = """\
 while read -r key value unit; do
   case $key in MemTotal:|MemAvailable:) echo "${key%:}=$value" ;; esac
 done </proc/meminfo
 """
+"""Prints the machine's memory in KiB."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class DiskFact:
     whole: bool
 
 
-HOST: Probe[HostFact] = Probe("host", _SCRIPT, lambda answer: _host(answer))
+HOST: Probe[HostFact] = Probe("host", _SCRIPT + MEMORY_SCRIPT, lambda answer: _host(answer))
 """What the node says of itself. The clock is read first, so that clocks of nodes asked at once can be compared."""
 
 
@@ -81,8 +84,8 @@ def _host(answer: Answer) -> HostFact:
         home=found.get("home") or None,
         sudo=found.get("sudo") == "yes",
         clock=decimal(found.get("clock")),
-        memory_total=_kibibytes(found.get("MemTotal")),
-        memory_available=_kibibytes(found.get("MemAvailable")),
+        memory_total=quantity(found.get("MemTotal"), 1024),
+        memory_available=quantity(found.get("MemAvailable"), 1024),
     )
 
 
@@ -90,8 +93,3 @@ def _disk(answer: Answer) -> DiskFact:
     found = pairs(answer.stdout)
     free, held, device = (number(found.get(name)) for name in ("free", "held", "device"))
     return DiskFact(free, held, device, "whole" in found)
-
-
-def _kibibytes(text: str | None) -> int | None:
-    count = number(text)
-    return None if count is None else count * 1024

@@ -22,6 +22,12 @@ def number(text: str | None) -> int | None:
     return int(word) if word.isascii() and word.isdigit() and len(word) < 20 else None
 
 
+def quantity(text: str | None, unit: int) -> int | None:
+    """A whole number of units, such as 1024 for KiB, in bytes."""
+    count = number(text)
+    return None if count is None else count * unit
+
+
 def decimal(text: str | None) -> float | None:
     """A number such as `1763698205.25`; None for everything else."""
     whole, _, rest = (text or "").strip().partition(".")

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sparkctl.facts.lines import number, values
+from sparkctl.facts.lines import quantity, values
 from sparkctl.facts.probe import Answer, Probe
 
 
@@ -40,11 +40,10 @@ def _swap(answer: Answer) -> SwapFact:
     found = values(answer.stdout)
     rows = [line.split() for line in found.get("active", ())]
     files = [line.split() for line in found.get("file", ())]
-    available = number(next(iter(found.get("available", ())), ""))
     return SwapFact(
-        active={_plain(row[0]): (number(row[3]) or 0) * 1024 for row in rows if len(row) == 5 and row[0][:1] == "/"},
+        active={_plain(row[0]): quantity(row[3], 1024) or 0 for row in rows if len(row) == 5 and row[0][:1] == "/"},
         units={row[0]: row[1] for row in files if len(row) >= 2},
-        available=None if available is None else available * 1024,
+        available=quantity(next(iter(found.get("available", ())), None), 1024),
         kept_units=tuple(dict.fromkeys(found.get("kept-unit", ()))),
         kept_paths=tuple(dict.fromkeys(found.get("kept-path", ()))),
     )

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 from probe_texts import LINES
 
 from sparkctl.facts.dockerd import DOCKERD
+from sparkctl.facts.earlyoom import earlyoom_probe
 from sparkctl.facts.fabric import fabric_probe
 from sparkctl.facts.gpu import GPU
+from sparkctl.facts.gpu_load import GPU_LOAD, Card
+from sparkctl.facts.guard import guard_probe
 from sparkctl.facts.host import HOST, disk_probe
 from sparkctl.facts.lines import decimal, number
 from sparkctl.facts.model_files import copy_record_probe, model_files_probe
@@ -20,6 +23,7 @@ from sparkctl.facts.probe import Answer, Probe
 from sparkctl.facts.processes import container_ids
 from sparkctl.facts.ssh_trust import access_probe, key_probe, login_probe, public_key
 from sparkctl.facts.state import state_probe
+from sparkctl.facts.swap import swap_probe
 from sparkctl.topology import Cluster, Node, Role
 
 HEAD = Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia")
@@ -29,6 +33,7 @@ PROBES: list[Probe[Any]] = [
     state_probe(Cluster("lab", HEAD), HEAD), key_probe("/k"), access_probe("sparkctl:lab"),
     login_probe("spark-2", "/known", ("ssh", "x")), export_probe("/e"), mount_probe("/m", "lab"), token_probe("/t"),
     model_files_probe("/hub", "org/name"), copy_record_probe("/c"),
+    GPU_LOAD, earlyoom_probe("/k"), guard_probe("u.service", ("/p", "/u"), "/t"), swap_probe("/r"),
 ]  # fmt: skip
 
 
@@ -65,6 +70,21 @@ def test_gpu_of_a_gb10() -> None:
         (101, "/usr/bin/tool, with a comma", None, ""),
         (102, "VLLM::Worker", 98304, "b"),
     ]
+
+
+def test_load_of_a_gb10_and_of_a_card_with_memory_of_its_own() -> None:
+    text = (
+        "MemTotal=127535084\nMemAvailable=1000\ndriver=installed\n"
+        "gpu=NVIDIA GB10, 96, 71, 88.32, [N/A], [N/A], GPU-4e2f\n"
+        "gpu=NVIDIA RTX A6000, [Not Supported], 41, [N/A], 49140, 312, GPU-5e2f\n"
+        "gpu=Failed to initialize NVML: Unknown Error\n"
+    )
+    load = GPU_LOAD.parse(Answer(text))
+    assert load.cards == (
+        Card("NVIDIA GB10", 96.0, 71.0, 88.32, None, None),
+        Card("NVIDIA RTX A6000", None, 41.0, None, 49140 << 20, 312 << 20),
+    )
+    assert (load.tools, load.memory_total, load.memory_available) == (True, 127535084 << 10, 1000 << 10)
 
 
 def test_container_of_a_process_outside_of_all_is_left_out() -> None:
