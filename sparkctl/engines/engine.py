@@ -28,10 +28,10 @@ class Backend(StrEnum):
 
 
 class Store(StrEnum):
-    """Where an engine reads models from: the hub's cache, which sparkctl fills, or a store that it keeps itself."""
+    """Where an engine reads models from: the hub's cache, which sparkctl fills, or a store that Ollama's API fills."""
 
     HUB = "hub"
-    OWN = "own"
+    OLLAMA = "ollama"
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,15 @@ class Api:
 
     `service` is the name of the service that listens. `health` is a path that answers 200 without a key, once requests
     may come. Without `keyed` nobody is asked for the API key: such an engine listens on the loopback of its node.
-    `metrics` is the path of its metrics, empty where it has none.
+    `metrics` is the path of its metrics, empty where it has none; `loading` the status of `health` while the model
+    loads, 0 where it does not answer by then.
     """
 
     service: str
     health: str = "/health"
     metrics: str = "/metrics"
     keyed: bool = True
+    loading: int = 0
 
     def address(self, cluster: Cluster) -> str:
         """Where it listens on the head."""
@@ -69,7 +71,7 @@ class ServeSpec:
 
     `gpu_memory_utilization` is a fraction of the GPU's memory, `weights_share` the loaded weights of one node as such
     a fraction, 0 where unknown. `shm_bytes` is the size of /dev/shm, `hf_cache` the absolute folder of the model
-    cache by node name, `store` that of an engine's own store, `ray_token` the file of what `rank_secret` names.
+    cache by node name, `store` that of an engine's own store, `rank_secret` the file of the secret of that name.
     """
 
     image: str
@@ -96,13 +98,14 @@ class ServeSpec:
     drop_caches: bool = True
     weights_share: float = 0.0
     store: Mapping[str, str] = field(default_factory=dict)
-    ray_token: Mapping[str, str] = field(default_factory=dict)
+    rank_secret: Mapping[str, str] = field(default_factory=dict)
 
 
 class Engine(Protocol):
     """One engine. A plain module fulfils this: nothing is subclassed, and nothing registers itself.
 
-    `API` is how it answers clients. `STORE` is where it reads models from. `OWNED` are the flags that a profile must
+    `API` is how it answers clients. `STORE` is where it reads models from. `LOOK` tells whether its image is looked
+    into for vLLM and Ray before anything starts. `OWNED` are the flags that a profile must
     not pass in `extra_args`, with hyphens, each with what to use in its place; `*` is every other word. `LACKS` are
     the keys of a profile that it cannot honour, each with the reason. `FAILURES` are its last words and their fixes.
     """
@@ -111,6 +114,8 @@ class Engine(Protocol):
     def API(self) -> Api: ...
     @property
     def STORE(self) -> Store: ...
+    @property
+    def LOOK(self) -> bool: ...
     @property
     def OWNED(self) -> Mapping[str, str]: ...
     @property

@@ -12,7 +12,8 @@ from sparkctl.engines.engine import LOOPBACK, Api, Backend, ServeSpec, Store
 from sparkctl.topology import Cluster
 
 API = Api("ollama", health="/", metrics="", keyed=False)
-STORE = Store.OWN
+STORE = Store.OLLAMA
+LOOK = False
 LACKS: dict[str, str] = {
     "engine.dtype": "a model of Ollama's comes quantized: name another tag in model.id",
     "engine.load_format": "Ollama knows one format",

@@ -25,7 +25,7 @@ ENGINES: dict[str, str] = {
 GROUP = "sparkctl.engines"
 """Entry points of other packages, each naming a module: `[project.entry-points."sparkctl.engines"]`."""
 
-MEMBERS = ("API", "STORE", "OWNED", "LACKS", "FAILURES", "backends", "rank_secret", "services")
+MEMBERS = ("API", "STORE", "LOOK", "OWNED", "LACKS", "FAILURES", "backends", "rank_secret", "services")
 """What `Engine` asks of a module."""
 
 

@@ -9,8 +9,9 @@ from sparkctl.engines.container import container, fabric_env, merged, words
 from sparkctl.engines.engine import LOOPBACK, Api, Backend, ServeSpec, Store
 from sparkctl.topology import Cluster, Node
 
-API = Api("sglang")
+API = Api("sglang", loading=503)
 STORE = Store.HUB
+LOOK = False
 LACKS: dict[str, str] = {}
 FAILURES = failures.SGLANG
 OWNED: dict[str, str] = {

@@ -11,8 +11,9 @@ from sparkctl.engines.container import FOLDER, container, fabric_env, merged, wo
 from sparkctl.engines.engine import LOOPBACK, Api, Backend, ServeSpec, Store
 from sparkctl.topology import Cluster, Node
 
-API = Api("trtllm")
+API = Api("trtllm", loading=503)
 STORE = Store.HUB
+LOOK = False
 LACKS: dict[str, str] = {
     "engine.dtype": "trtllm-serve takes the type that the checkpoint has",
     "engine.load_format": "trtllm-serve knows one format",
@@ -130,7 +131,7 @@ def _serve(spec: ServeSpec) -> tuple[str, ...]:
 
 
 def _key(spec: ServeSpec, node: Node) -> tuple[Secret, ...]:
-    path = spec.ray_token.get(node.name)
+    path = spec.rank_secret.get(node.name)
     return (Secret(mpi.KEY, path),) if path else ()
 
 

@@ -12,6 +12,7 @@ from sparkctl.topology import Cluster, Node
 
 API = Api("vllm")
 STORE = Store.HUB
+LOOK = True
 OWNED = vllm_flags.OWNED
 LACKS: dict[str, str] = {}
 FAILURES = failures.VLLM
@@ -113,12 +114,12 @@ def _dashboard(spec: ServeSpec) -> tuple[str, ...]:
 
 
 def _ray_token(spec: ServeSpec, node: Node) -> tuple[Secret, ...]:
-    path = spec.ray_token.get(node.name)
+    path = spec.rank_secret.get(node.name)
     return (Secret(RAY_TOKEN, path),) if path else ()
 
 
 def _ray_env(spec: ServeSpec, node: Node) -> tuple[tuple[str, str], ...]:
-    return (*_env(spec, node), *(RAY_AUTH if node.name in spec.ray_token else ()))
+    return (*_env(spec, node), *(RAY_AUTH if node.name in spec.rank_secret else ()))
 
 
 def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Service:

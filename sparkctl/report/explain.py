@@ -32,11 +32,19 @@ WHY: Mapping[str, str] = {
     "image-check": "Newer images come without Ray; found out before anything is started.",
     "model": "The files of one pinned revision, whole.",
     "copy": "The worker's copy is the head's, byte for byte.",
+    "memory": "A Spark whose memory is full kills nothing: it freezes, SSH included, until its power is cut. So what"
+    " a model takes is counted before it is started.",
     "leftovers": "Containers of the other backend, or of an earlier profile, would hold memory, GPU and ports.",
     "ray-head": "The head of the Ray cluster.",
     "ray-worker": "A worker of the Ray cluster.",
     "ray-join": "Ray starts without a worker and says nothing; vLLM then waits for a GPU that never comes.",
     "vllm": "The API server.",
+    "sglang": "The API server, behind a door that asks for the key.",
+    "trtllm": "The API server, behind a door that asks for the key; it launches the ranks of other nodes by MPI.",
+    "ollama": "The API server, on the loopback of its node.",
+    "ollama-store": "Ollama keeps its models in a folder of its own, which it writes as root.",
+    "ollama-model": "Ollama loads a model at its first request, and with a context of its own choice, unless told.",
+    "secret-mpi-ssh-key": "The head reaches the ranks of an MPI job with a key of this cluster, not with the user's.",
     "serving": "An engine can report health and fail its first request; only a token proves it.",
 }
 """One explanation for each step name."""

@@ -12,6 +12,7 @@ from sparkctl.steps import copy, nfs
 from sparkctl.steps.image import CarryStep, LookStep, PullStep
 from sparkctl.steps.image_actions import Login
 from sparkctl.steps.model import ModelSource, ModelStep
+from sparkctl.steps.ollama import OllamaStoreStep
 from sparkctl.steps.secret import secret_path
 from sparkctl.topology import Cluster, Node
 
@@ -51,6 +52,8 @@ class Goods:
     def model_steps(self, served: "Served") -> list[str]:
         """Ids of the steps after which every node of it can read its model."""
         first = self.models.get((served.model.id, served.model.revision))
+        if registry.engine(served.engine.name).STORE is Store.OLLAMA:
+            return [step_id("ollama-store", node.name) for node in served.cluster.nodes]
         if first is None:
             return []
         head, nodes = self.config.cluster.head, served.cluster.nodes
@@ -78,14 +81,17 @@ def image_steps(config: "Config") -> Iterable[Step]:
     for reference, first in goods.images.items():
         name, users = goods.image_step(first), [s for s in config.served if s.image.ref == reference]
         yield PullStep(cluster, reference, _login(config, first), name)
-        yield LookStep(cluster, reference, all(backends(s) == (Backend.RAY,) for s in users), name)
+        if any(registry.engine(s.engine.name).LOOK for s in users):
+            yield LookStep(cluster, reference, all(backends(s) == (Backend.RAY,) for s in users), name)
         for worker in _workers(cluster, users):
             yield CarryStep(cluster, worker, reference, name)
 
 
 def model_steps(config: "Config") -> Iterable[Step]:
-    """Each model in the head's cache, and with the store `copy` on the workers that serve it."""
+    """Each model in the head's cache, and with the store `copy` on the workers that serve it; Ollama's own stores."""
     cluster, store = config.cluster, config.profile.store
+    own = [s for s in config.served if registry.engine(s.engine.name).STORE is Store.OLLAMA]
+    yield from (OllamaStoreStep(cluster, node) for node in dict.fromkeys(s.cluster.head for s in own))
     for (repo, revision), first in Goods(config).models.items():
         name = f"model{first.suffix}"
         yield _model(config, first, name)

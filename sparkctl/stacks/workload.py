@@ -4,15 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sparkctl.config.sharing import GB10_GIB
+from sparkctl.core.plan import id_of
 from sparkctl.core.service import Service, suffixed
 from sparkctl.core.step import Step, step_id
 from sparkctl.engines import registry
-from sparkctl.engines.engine import API_KEY, Backend, Ports, ServeSpec
+from sparkctl.engines.engine import API_KEY, Backend, Ports, ServeSpec, Store
 from sparkctl.facts.engine import LOOK_SECONDS
 from sparkctl.runtimes.docker import ContainerStep
 from sparkctl.stacks.goods import Goods, backends, caches
 from sparkctl.steps.choice import ByImage
 from sparkctl.steps.leftovers import LeftoversStep
+from sparkctl.steps.ollama import OllamaModelStep, store_path
 from sparkctl.steps.ray import JoinStep
 from sparkctl.steps.secret import secret_path
 from sparkctl.steps.serving import ServingStep
@@ -82,7 +85,7 @@ class Workload:
         services = tuple(self._rooted(service) for service in self.services(backend))
         serving, image = self._serving(services), Goods(self.config).image_step(self.served)
         if backend is not Backend.RAY:
-            return (ContainerStep(services[-1].name, cluster, services, image=image), serving)
+            return (ContainerStep(services[-1].name, cluster, services, image=image), *self._loaded(services), serving)
         head, *workers, api = services
         return (
             ContainerStep(head.name, cluster, (head,), above=(*workers, api), image=image),
@@ -93,11 +96,29 @@ class Workload:
         )
 
     def _serving(self, services: tuple[Service, ...]) -> ServingStep:
-        served, path = self.served, key_path(self.config, self.served)
-        seconds, name = self.config.profile.timeouts.ready_s, f"serving{served.suffix}"
+        served, engine = self.served, registry.engine(self.served.engine.name)
         return ServingStep(
-            served.cluster, services, served.ports.api, served.served_name, path, seconds, self.look_seconds, name
+            served.cluster,
+            services,
+            served.ports.api,
+            served.served_name,
+            key_path(self.config, served),
+            self.config.profile.timeouts.ready_s,
+            self.look_seconds,
+            f"serving{served.suffix}",
+            engine.API,
+            engine.FAILURES,
+            tuple(map(id_of, self._loaded(services))),
         )
+
+    def _loaded(self, services: tuple[Service, ...]) -> tuple[Step, ...]:
+        """What loads the model where the engine does not do it by itself."""
+        served = self.served
+        if registry.engine(served.engine.name).STORE is not Store.OLLAMA:
+            return ()
+        names, context = (served.model.id, served.served_name), served.engine.max_model_len
+        name = f"ollama-model{served.suffix}"
+        return (OllamaModelStep(served.cluster, services[-1], served.ports.api, *names, context, name),)
 
     def _rooted(self, service: Service) -> Service:
         """A service with the steps that must hold before its container starts."""
@@ -106,7 +127,8 @@ class Workload:
         names = ["docker", "state", "cache", "ports", goods.image_step(self.served), f"leftovers{self.served.suffix}"]
         names += ["fabric"] * bool(config.cluster.workers)
         needs = [step_id(name, node) for name in names]
-        needs.append(step_id(goods.look_step(self.served), head))
+        if registry.engine(self.served.engine.name).LOOK:
+            needs.append(step_id(goods.look_step(self.served), head))
         if config.profile.store.kind == "nfs" and node != head:
             needs.append(step_id("nfs-mount", node))
         if not service.name.startswith("ray-"):
@@ -135,7 +157,7 @@ def key_path(config: "Config", served: "Served") -> str:
 def serve_spec(config: "Config", served: "Served", backend: Backend) -> ServeSpec:
     """What the engine is asked for."""
     cluster, engine, model = served.cluster, served.engine, served.model
-    shared = registry.engine(engine.name).rank_secret(backend)
+    shared, weights = registry.engine(engine.name).rank_secret(backend), engine.weights_gib or 0.0
     return ServeSpec(
         image=served.image.ref,
         model=model.id,
@@ -157,5 +179,7 @@ def serve_spec(config: "Config", served: "Served", backend: Backend) -> ServeSpe
         env=tuple(engine.env.items()),
         stop_seconds=int(config.profile.timeouts.drain_s),
         drop_caches=config.profile.host.drop_caches,
-        ray_token={node.name: secret_path(cluster, node, shared) for node in cluster.nodes} if shared else {},
+        weights_share=weights / len(cluster.nodes) / GB10_GIB,
+        store={node.name: store_path(config.cluster, node) for node in cluster.nodes},
+        rank_secret={node.name: secret_path(cluster, node, shared) for node in cluster.nodes} if shared else {},
     )

@@ -106,7 +106,7 @@ class Download:
             "marker": marker_file(self.cluster, head, source.model, source.revision),
             "records": marker_files(self.cluster, head, source.model),
         }
-        watch = _Watch(context, self.summary)
+        watch = Watch(context, self.summary)
         argv = ("python3", "-c", template("hub_download.py"), json.dumps(job))
         result = context.session.run(argv, timeout=None, check=False, on_line=watch.see)
         if result.rc != 0:
@@ -119,8 +119,8 @@ class Download:
 
 
 @dataclass
-class _Watch:
-    """Reads the script's lines."""
+class Watch:
+    """Reads a downloading program's lines of JSON: bytes `done` of `total`, a `note`, or `error` and `fix`."""
 
     context: Context
     message: str

@@ -20,7 +20,9 @@ def secret_path(cluster: Cluster, node: Node, name: str) -> str:
 
 @dataclass(frozen=True)
 class SecretStep(OnNode):
-    """One secret. An empty `value` means: made on the node itself, 32 random bytes, and left alone ever after.
+    """One secret. An empty `value` means: made on the node itself and left alone ever after.
+
+    That is 32 random bytes as text, or, where its name ends in `ssh-key`, an ed25519 key in OpenSSH's format.
 
     `serves` is true where what uses it must be started anew with another value. What is not `wanted` here, such as
     the token of another admin, stays until it is undone.
@@ -146,11 +148,11 @@ def _deliver(path: str, value: str) -> Action:
         return WriteFile(path, value, mode=0o600, secret=True)
     name = path.rpartition("/")[2]
     folder, file, new = _quoted(path)
-    return Script(
-        f"generate the secret {name} on the node",
-        f"set -o pipefail; umask 077; mkdir -p {folder}\n"
-        f"head -c 32 /dev/urandom | base64 -w0 | tr '+/' '-_' | tr -d = > {new} && mv {new} {file}",
-    )
+    make = f"head -c 32 /dev/urandom | base64 -w0 | tr '+/' '-_' | tr -d = > {new}"
+    if name.endswith("ssh-key"):
+        make = f"rm -f {new} {new}.pub && ssh-keygen -q -t ed25519 -N '' -C sparkctl -f {new} && rm {new}.pub"
+    text = f"set -o pipefail; umask 077; mkdir -p {folder}\n{make} && mv {new} {file}"
+    return Script(f"generate the secret {name} on the node", text)
 
 
 def _remove(path: str) -> Action:

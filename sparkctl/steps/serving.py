@@ -1,13 +1,14 @@
 """The API as clients meet it: container, then port, then /health, then a real streamed token."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sparkctl.core.action import Action, Context
 from sparkctl.core.plan import ask
 from sparkctl.core.service import Service
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending, step_id
-from sparkctl.engines.failures import diagnose, loading, telling
+from sparkctl.engines.engine import Api
+from sparkctl.engines.failures import VLLM, Patterns, diagnose, loading, telling
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import LOOK_SECONDS, PATIENT_SECONDS, ApiFact, api_probe
@@ -16,10 +17,14 @@ from sparkctl.runtimes.containers import Restart, container_name, docker_errors
 from sparkctl.steps.place import OnHead
 from sparkctl.steps.ray import tail
 
+VLLM_API = Api("vllm")
+
 
 @dataclass(frozen=True)
 class ServingStep(OnHead):
     """Tokens come out of the API. `services` are all containers of the engine, the API server last.
+
+    `api` is how the engine answers, `failures` its last words; `after` are steps beyond its container's.
 
     `look_seconds` is how long a look waits for a token: a few for whoever watches, more for `up`, which else would
     restart a server that is only busy.
@@ -32,11 +37,14 @@ class ServingStep(OnHead):
     seconds: float
     look_seconds: int = LOOK_SECONDS
     name: str = "serving"
+    api: Api = VLLM_API
+    failures: Patterns = VLLM
+    after: tuple[str, ...] = ()
     layer: Layer = Layer.WORKLOAD
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id(self.services[-1].name, self.node),)
+        return (step_id(self.services[-1].name, self.node), *self.after)
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -55,7 +63,12 @@ class ServingStep(OnHead):
 
     def look(self, seconds: int) -> Probe[ApiFact]:
         """The same with a time limit of its own for the token."""
-        return api_probe(self.cluster.api_ip, self.port, self.model, self.key_path, seconds)
+        key = self.key_path if self.api.keyed else ""
+        return api_probe(self.api.address(self.cluster), self.port, self.model, key, seconds, self.api.health)
+
+    def said(self, api: ApiFact, seconds: int) -> str:
+        """Why a client is not served, in words."""
+        return said(replace(api, health=0) if api.health == self.api.loading else api, seconds)
 
     def check(self, facts: Facts) -> Finding:
         name = container_name(self.cluster, self.services[-1].name)
@@ -65,11 +78,11 @@ class ServingStep(OnHead):
         api = facts.get(self.node, self.probe)
         if api.serving:
             return Ok("a token came through")
-        return self._lamed(facts, said(api, self.look_seconds)) or self._unserved(api)
+        return self._lamed(facts, self.said(api, self.look_seconds)) or self._unserved(api)
 
     def _unserved(self, api: ApiFact) -> Finding:
         """What is to be done where every part of the engine runs."""
-        wait, words = AwaitServing(self), said(api, self.look_seconds)
+        wait, words = AwaitServing(self), self.said(api, self.look_seconds)
         if api.hung:
             mend: tuple[Action, ...] = (RestartHung(self, self._restarts), wait)
             return Drifted((words,), mend, disrupts=True, symptom=True)
@@ -152,8 +165,9 @@ class AwaitServing:
 
     @property
     def detail(self) -> str:
-        at = f"http://{self.step.cluster.api_ip}:{self.step.port}"
-        return f"GET {at}/health, then POST {at}/v1/completions, up to {self.step.seconds:.0f} s"
+        api = self.step.api
+        at = f"http://{api.address(self.step.cluster)}:{self.step.port}"
+        return f"GET {at}{api.health}, then POST {at}/v1/completions, up to {self.step.seconds:.0f} s"
 
     def perform(self, context: Context) -> None:
         deadline = time.monotonic() + self.step.seconds
@@ -162,7 +176,7 @@ class AwaitServing:
             self._fail_if_ended(context)
             refusals += api.health == 200
             if refusals >= 3:
-                raise self._failure(context, said(api, PATIENT_SECONDS))
+                raise self._failure(context, self.step.said(api, PATIENT_SECONDS))
             if time.monotonic() > deadline:
                 raise self._failure(context, f"no token within {self.step.seconds:.0f} s")
             words = loading(tail(context, self.step.cluster.head, self._api_container, 60))
@@ -188,7 +202,7 @@ class AwaitServing:
         culprit = service or self.step.services[-1]
         node = self.step.cluster.node(culprit.node)
         log = tail(context, node, container_name(self.step.cluster, culprit.name), 5000)
-        known = diagnose([*log, what])
+        known = diagnose([*log, what], self.step.failures)
         return CommandFailed(
             f"{self.step.model} does not serve: {what}",
             where=f"{culprit.name} on {culprit.node}",

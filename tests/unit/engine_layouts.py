@@ -48,7 +48,7 @@ class Layout:
     def spec(self) -> ServeSpec:
         secret = engine(self.name).rank_secret(self.backend)
         paths = {node.name: f"/home/nvidia/.sparkctl/sparks/secrets/{secret}" for node in self.cluster.nodes}
-        made = replace(SPEC, backend=self.backend, tensor_parallel=self.nodes, ray_token=paths if secret else {})
+        made = replace(SPEC, backend=self.backend, tensor_parallel=self.nodes, rank_secret=paths if secret else {})
         return replace(made, **dict(self.changes))
 
     def services(self) -> tuple[Service, ...]:

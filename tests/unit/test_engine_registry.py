@@ -12,7 +12,7 @@ from sparkctl.errors import SparkctlError
 
 FOREIGN = """
 from sparkctl.engines.vllm import *
-from sparkctl.engines.vllm import API, FAILURES, LACKS, OWNED, STORE
+from sparkctl.engines.vllm import API, FAILURES, LACKS, LOOK, OWNED, STORE
 """
 
 
@@ -25,7 +25,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     points = "theirs = their_engine\nbroken = their_gap\nabsent = no_such_module\n"
     (info / "entry_points.txt").write_text(f"[{registry.GROUP}]\n{points}")
     (tmp_path / "their_engine.py").write_text(FOREIGN)
-    (tmp_path / "their_gap.py").write_text("API = STORE = OWNED = None\n")
+    (tmp_path / "their_gap.py").write_text("API = STORE = LOOK = OWNED = None\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
     for name in ("their_engine", "their_gap"):
