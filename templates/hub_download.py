@@ -1,10 +1,10 @@
 """Download one revision of a model into a Hugging Face cache; sent to a node and run there by its own python3.
 
 Reads a job as JSON from argv[1]: endpoint, repo, revision, cache (the folder that holds `hub`), token_file, allow
-(globs), workers, marker, records (a glob of the markers of this model's revisions). Prints one JSON object a line:
-{"total": bytes}, {"done": bytes}, {"commit": sha}, or {"error": text, "fix": text}. Only the standard library:
-nothing has to be installed on the node. Layout and headers are those that the huggingface_hub documentation
-describes: blobs by hash, snapshots of links, refs.
+(globs), workers, marker, records (a glob of the markers of this model's revisions); with `look` it asks for the commit
+alone and downloads nothing. Prints one JSON object a line: {"total": bytes}, {"done": bytes}, {"commit": sha}, or
+{"error": text, "fix": text}. Only the standard library: nothing has to be installed on the node. Layout and headers
+are those that the huggingface_hub documentation describes: blobs by hash, snapshots of links, refs.
 """
 
 import concurrent.futures
@@ -24,8 +24,8 @@ import urllib.parse
 import urllib.request
 
 CHUNK = 1 << 20
-TRIES = 5
 JOB = json.loads(sys.argv[1])
+TRIES = 1 if JOB.get("look") else 5
 FOLDER = os.path.join(JOB["cache"], "hub", "models--" + JOB["repo"].replace("/", "--"))
 LOCK = threading.Lock()
 STOP = threading.Event()
@@ -226,6 +226,9 @@ def is_ours(begun):
 
 
 def main():
+    if JOB.get("look"):
+        say(commit=tried(listing)[0])
+        return
     begun = JOB["marker"] + ".begun"
     if not os.path.isdir(FOLDER):
         open(begun, "w").close()

@@ -18,11 +18,16 @@ SECTIONS: dict[str, dict[str, str]] = {
         "profile": "List, show and check profiles.",
     },
     "Deploy": {
+        "setup": "Make new Sparks ready: packages, Docker, GPU, network, trust, memory.",
         "plan": "Show what up would change; change nothing.",
         "up": "Deploy the cluster; change only what is not as configured.",
         "status": "Show what runs and what drifted.",
         "test": "Prove that the cluster answers: GPUs, Ray, a streamed token.",
         "logs": "Show the logs of the containers.",
+    },
+    "Models and images": {
+        "model": "List, bring, check, pin and remove models on the nodes.",
+        "image": "List, bring and remove engine images on the nodes.",
     },
     "Take away": {
         "stop": "Remove the containers; keep images, models and mounts.",
@@ -30,6 +35,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Look closer": {
         "doctor": "Check the nodes, change nothing, explain each finding.",
+        "bench": "Measure the fabric and the served model; compare results.",
         "ssh": "Open a shell on a node, or run a command there.",
         "credentials": "Print base URL, model and API key for clients.",
         "lab": "Build simulated Sparks on this machine to try sparkctl on.",

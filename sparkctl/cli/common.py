@@ -136,13 +136,16 @@ def none_of(name: str, found: str, accepted: Iterable[str]) -> typer.BadParamete
     return typer.BadParameter(f"{found!r} is none of {', '.join(known)}{hint}", param_hint=name)
 
 
-def load_config(options: Options) -> "Config":
-    """The checked configuration that the options name. Raises ConfigError, and BadParameter for a wrong `--set`."""
+def load_config(options: Options, *, pinned: bool = True) -> "Config":
+    """The checked configuration that the options name, unless it is not `pinned` at what the lock file says.
+
+    Raises ConfigError, and BadParameter for a wrong `--set`.
+    """
     from sparkctl.config.load import load
     from sparkctl.transport.sshconfig import user_on
 
     flags = flags_of(options.set_values)
-    return load(options.profile, env_file=options.env_file, flags=flags, user_on=user_on)
+    return load(options.profile, env_file=options.env_file, flags=flags, user_on=user_on, pinned=pinned)
 
 
 def flags_of(words: Sequence[str]) -> dict[str, str]:

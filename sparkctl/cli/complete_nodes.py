@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -12,6 +13,7 @@ COMPONENTS = ("ray-head", "ray-worker", "vllm")
 
 HEAD, WORKER, WORKERS = "HEAD_NODE_NAME", "WORKER_NODE_NAME", "WORKER_NODE_NAMES"
 ONE_IP, ALL_IPS = "WORKER_NODE_IP", "WORKER_IPS"
+_MODEL = re.compile(r"""^\s+id:\s*["']?([\w.-]+/[\w.-]+)""", re.MULTILINE)
 _LAB = re.compile(r"""^where:\s*["']?lab["']?\s*(#|$)""", re.MULTILINE)
 
 
@@ -29,6 +31,17 @@ def complete_profiles() -> list[str]:
     from sparkctl.config.profiles import names
 
     return list(names(Path.cwd()))
+
+
+def complete_models() -> list[str]:
+    """Models that profiles in reach serve, by the profiles' text: YAML would cost more than the answer."""
+    from sparkctl.config.profiles import names
+
+    found: dict[str, None] = {}
+    for path in names(Path.cwd()).values():
+        with suppress(OSError, UnicodeDecodeError):
+            found |= dict.fromkeys(_MODEL.findall(path.read_text(encoding="utf-8")))
+    return list(found)
 
 
 def complete_components() -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sparkctl.config import inert, layers, overrides, profiles
+from sparkctl.config import inert, layers, lock, overrides, profiles
 from sparkctl.config.faults import settings_problems
 from sparkctl.config.fit import Fit
 from sparkctl.config.nodes import UNSET, Roster, UserOn, nobody
@@ -55,19 +55,22 @@ def load(
     environ: Mapping[str, str] = os.environ,
     cwd: Path | None = None,
     user_on: UserOn = nobody,
+    pinned: bool = True,
 ) -> Config:
     """The configuration of a profile (its name or path; None: SPARKCTL_PROFILE, else `stacked`).
 
     `env_file` replaces unified-config.env and its local sibling, `flags` are variables set on the command line;
-    `user_on` asks the SSH configuration for the login on a host that nothing else names.
+    `user_on` asks the SSH configuration for the login on a host that nothing else names. Unless it is not `pinned`,
+    models and images are at the commits and digests of the lock file.
     Raises ConfigError with every problem.
     """
     folder = cwd or Path.cwd()
     what, document, problems = _profile(profile or environ.get("SPARKCTL_PROFILE") or DEFAULT_PROFILE, folder)
     lab = what is not None and what.where == "lab"
     merged = layers.merge(NAMES, _where(), lab=lab, env_file=env_file, flags=flags, environ=environ, cwd=folder)
+    locked, wrong = _lock(lock.place(folder, env_file)) if pinned else (lock.Lock(Path()), ())
     settings, found = _settings(merged.values)
-    problems += [*merged.problems, *([] if merged.unread else found)]
+    problems += [*merged.problems, *wrong, *([] if merged.unread else found)]
     if what and settings and not merged.unread:
         wanted = None if what.nodes == "all" else what.nodes
         roster = Roster(settings, merged.values, environ, folder, wanted, user_on)
@@ -75,9 +78,10 @@ def load(
         problems += [*roster.problems, *fit.problems()]
         if not problems:
             notes = (*merged.notes, *fit.notes(), *inert.notes(merged.inert))
-            origins = dict(origins_of(fit, merged.values, merged.redact))
+            origins = dict(origins_of(fit, merged.values, merged.redact, locked))
             shown = tuple(merged.redact(note) for note in notes)
-            return Config(settings, fit.profile, roster.cluster(), MappingProxyType(origins), shown)
+            exact = locked.applied(fit.profile)
+            return Config(settings, exact, roster.cluster(), MappingProxyType(origins), shown)
     fix = "sparkctl init" if any(problem.found == UNSET for problem in problems) else ""
     raise ConfigError(tuple(_redacted(problem, merged.redact) for problem in problems), fix=fix)
 
@@ -87,6 +91,13 @@ def _profile(name: str, cwd: Path) -> tuple[Profile | None, Document, list[Probl
         return *profiles.read(name, cwd), []
     except ConfigError as error:
         return None, Document(name), list(error.problems)
+
+
+def _lock(path: Path) -> tuple[lock.Lock, tuple[Problem, ...]]:
+    try:
+        return lock.load(path), ()
+    except ConfigError as error:
+        return lock.Lock(path), error.problems
 
 
 def _settings(values: Mapping[str, Raw]) -> tuple[Settings | None, list[Problem]]:

@@ -7,18 +7,19 @@ from pydantic import SecretStr
 
 from sparkctl.config import overrides
 from sparkctl.config.fit import Fit
+from sparkctl.config.lock import Lock
 from sparkctl.config.origin import HIDDEN, Origin, Raw, Redactor
 from sparkctl.config.settings import Settings
 
 
-def origins_of(fit: Fit, values: Mapping[str, Raw], redact: Redactor) -> Iterator[tuple[str, Origin]]:
-    """Variables by name, then the profile's values by path."""
-    settings, profile = fit.roster.settings, fit.profile
+def origins_of(fit: Fit, values: Mapping[str, Raw], redact: Redactor, lock: Lock) -> Iterator[tuple[str, Origin]]:
+    """Variables by name, then the profile's values by path, as the lock has pinned them."""
+    settings, profile = fit.roster.settings, lock.applied(fit.profile)
     for field in Settings.model_fields:
         raw = values.get(field.upper())
         where = raw.where if raw and raw.text else "default"
         yield field.upper(), Origin(_shown(getattr(settings, field), redact), where)
-    changed = dict(_overridden(fit, values))
+    changed = {**dict(_overridden(fit, values)), **dict(lock.places_in(fit.profile))}
     for path, value in _leaves(profile.model_dump()):
         written = f"profile {profile.name}" if path in fit.document.places else "default"
         yield ".".join(path), Origin(_shown(value, redact), changed.get(path, written))

@@ -122,6 +122,23 @@ exit 0
     return Probe("model-ledger", script, _ledger)
 
 
+def configs_probe(hf_cache: str, repo: str) -> Probe[Mapping[str, str]]:
+    """The text of config.json in each revision of a model, by commit."""
+    script = f"""\
+cd {shlex.quote(folder_of(hf_cache, repo))}/snapshots || exit 0
+for file in */config.json; do
+  [ -s "$file" ] && printf '\\n@config=%s\\n' "${{file%%/*}}" && head -c 1000000 "$file"
+done
+exit 0
+"""
+    return Probe(f"model-configs:{repo}", script, _configs)
+
+
+def _configs(answer: Answer) -> Mapping[str, str]:
+    parts = (part.partition("\n") for part in answer.stdout.split("\n@config=")[1:])
+    return {commit: text for commit, _, text in parts}
+
+
 def _cache(answer: Answer) -> HubCache:
     found = values(answer.stdout)
     parts: dict[str, _Part] = {}

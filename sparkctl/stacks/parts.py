@@ -1,0 +1,84 @@
+"""Parts of the serving stack that are brought alone: models, images, and what each stands on."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sparkctl.core.plan import id_of
+from sparkctl.core.step import Step
+from sparkctl.errors import SparkctlError
+from sparkctl.stacks.serving import steps
+from sparkctl.steps.copy import CopyStep
+from sparkctl.steps.host import HostStep
+from sparkctl.steps.image import CarryStep, PullStep
+from sparkctl.steps.model import ModelStep
+
+if TYPE_CHECKING:
+    from sparkctl.config.load import Config
+
+
+def model_steps(config: "Config", models: Collection[str], revision: str = "") -> tuple[Step, ...]:
+    """The steps that bring models (all that are served, where none is named), at their own revision or at that one.
+
+    One that is not served comes to the head and, with the store `copy`, to every worker. Raises SparkctlError where
+    there is nothing to bring.
+    """
+    served = {one.model.id for one in config.served}
+    wanted = set(models) or served
+    found = _with_needs(steps(config), partial(_brings, wanted & served))
+    for stranger in sorted(wanted - served):
+        found += _with_needs(steps(_serving(config, stranger)), partial(_brings, {stranger}))
+    if not any(isinstance(step, ModelStep) for step in found):
+        raise SparkctlError("this deployment names no model to pull", fix="sparkctl model pull ORG/NAME")
+    once = {id_of(step): _at(step, revision) for step in found}
+    return tuple(once.values())
+
+
+def image_steps(config: "Config") -> tuple[Step, ...]:
+    """The steps that bring the images of the deployment to the nodes that run them."""
+    return tuple(_with_needs(steps(config), lambda step: isinstance(step, PullStep | CarryStep)))
+
+
+def _brings(models: Collection[str], step: Step) -> bool:
+    """Whether a step brings one of these models to a node."""
+    if isinstance(step, ModelStep):
+        return step.source.model in models
+    return isinstance(step, CopyStep) and step.wanted and step.repo in models
+
+
+def _at(step: Step, revision: str) -> Step:
+    if revision and isinstance(step, ModelStep):
+        return replace(step, source=replace(step.source, revision=revision))
+    return step
+
+
+def _serving(config: "Config", model: str) -> "Config":
+    """The same cluster with that model alone; how it would be served plays no role. Raises SparkctlError."""
+    from sparkctl.config.profile import Model
+
+    first = next(iter(config.served), None)
+    if first is None:
+        fix = "choose one that does: --profile NAME"
+        raise SparkctlError(f"profile {config.profile.name} serves no model, so it says nothing about images", fix=fix)
+    only = {"model": Model(id=model), "models": {}, "image": first.image, "components": ("vllm",)}
+    return replace(config, profile=config.profile.model_copy(update=only))
+
+
+def _with_needs(every: Sequence[Step], wanted: Callable[[Step], bool]) -> list[Step]:
+    """The wanted steps and all that they stand on, in the given order; a host need not be fit to serve yet."""
+    by_id = {id_of(step): step for step in every}
+    kept: set[str] = set()
+    todo = [id_of(step) for step in every if wanted(step)]
+    while todo:
+        key = todo.pop()
+        if key in by_id and key not in kept:
+            kept.add(key)
+            todo += by_id[key].needs
+    return [_eased(step) for step in every if id_of(step) in kept]
+
+
+def _eased(step: Step) -> Step:
+    if isinstance(step, HostStep):
+        return replace(step, wish=replace(step.wish, gpu=""))
+    return step
