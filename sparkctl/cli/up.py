@@ -36,6 +36,7 @@ def up(
     """
     if dry_run:
         return 1 if show_dry_run(options, until).blocked else 0
+    from sparkctl.cli.take_back import take_back
     from sparkctl.cli.work import errors_of, perform
     from sparkctl.core.executor import execute
     from sparkctl.core.lock import held
@@ -61,6 +62,7 @@ def up(
         confirm_replacing(screen, made, yes=yes)
         outcome, events = perform(screen, name, lambda emit, stop: execute(made, sessions, emit, stop, lock.keep))
         screen.put(transport=traffic(sessions))
+        take_back(screen, config.cluster, sessions, lock, outcome)
     show_timings(screen, events, wanted=timings)
     if errors := errors_of(outcome, "up"):
         return screen.fail(*errors)

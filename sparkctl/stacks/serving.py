@@ -14,6 +14,7 @@ from sparkctl.stacks.workload import Workload, cleared
 from sparkctl.steps import cache, fabric, host, host_docker, host_ports, host_state, packages, ssh_trust
 from sparkctl.steps.host import HostWish
 from sparkctl.steps.host_ports import PortWish
+from sparkctl.steps.keeper import KeeperStep
 from sparkctl.steps.secret import SecretStep, SharedSecretStep
 from sparkctl.topology import Node
 
@@ -84,10 +85,11 @@ def _stack(config: "Config", look_seconds: int, running: Iterable["Served"]) -> 
     ground = (*_hosts(config), *_secrets(config), *store_steps(config))
     if not serves(config):
         return (*ground, *(cleared(config, node) for node in config.cluster.nodes))
+    keeper = KeeperStep(config.cluster, tuple(Workload(config, served).unit for served in config.served))
     workloads = {served.name: Workload(config, served, look_seconds) for served in config.served}
     names = {served.name for served in running}
     work = (step for name, w in workloads.items() for step in (w.steps() if name in names else w.waiting()))
-    return (*ground, *image_steps(config), *model_steps(config), *work)
+    return (*ground, keeper, *image_steps(config), *model_steps(config), *work)
 
 
 def _hosts(config: "Config") -> Iterable[Step]:

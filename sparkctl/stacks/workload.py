@@ -14,6 +14,7 @@ from sparkctl.facts.engine import LOOK_SECONDS
 from sparkctl.runtimes.docker import ContainerStep
 from sparkctl.stacks.goods import Goods, backends, caches
 from sparkctl.steps.choice import ByImage
+from sparkctl.steps.generation import ONLY, Stack, intent_name, stack_steps
 from sparkctl.steps.leftovers import LeftoversStep
 from sparkctl.steps.ollama import OllamaModelStep, store_path
 from sparkctl.steps.ray import JoinStep
@@ -69,7 +70,8 @@ class Workload:
         """On every node, no service of this model but those of these backends; `stop` and `down` find each once."""
         config, wished = self.config, [s for backend in running for s in self.services(backend)]
         known = frozenset(name for served in config.served for name in Workload(config, served).everywhere())
-        first = self.served.name == config.served[0].name
+        first, intent = self.served.name == config.served[0].name, intent_name(self.served.suffix)
+        after = (step_id(intent, config.cluster.head.name),) if wished else ()
         for node in config.cluster.nodes:
             yield replace(
                 cleared(config, node),
@@ -77,6 +79,8 @@ class Workload:
                 own=self.everywhere(),
                 known=known,
                 strays=first,
+                unit=self.unit,
+                after=after,
                 name=f"leftovers{self.served.suffix}",
             )
 
@@ -85,15 +89,30 @@ class Workload:
         services = tuple(self._rooted(service) for service in self.services(backend))
         serving, image = self._serving(services), Goods(self.config).image_step(self.served)
         if backend is not Backend.RAY:
-            return (ContainerStep(services[-1].name, cluster, services, image=image), *self._loaded(services), serving)
+            return self._whole((ContainerStep(services[-1].name, cluster, services, image=image),), serving)
         head, *workers, api = services
-        return (
+        containers = (
             ContainerStep(head.name, cluster, (head,), above=(*workers, api), image=image),
             *(ContainerStep(w.name, cluster, (w,), below=(head,), above=(api,), image=image) for w in workers),
-            JoinStep(self.served.cluster, self.served.ports.ray, self.config.profile.timeouts.join_s, suffix),
             ContainerStep(api.name, cluster, (api,), below=(head, *workers), image=image),
-            serving,
         )
+        seconds = self.config.profile.timeouts.join_s
+        return self._whole(containers, serving, JoinStep(self.served.cluster, self.served.ports.ray, seconds, suffix))
+
+    def _whole(
+        self, containers: tuple[ContainerStep, ...], serving: ServingStep, join: JoinStep | None = None
+    ) -> tuple[Step, ...]:
+        """The steps of a stack that is changed, put back and brought back as one."""
+        served, reserve = self.served, self.config.profile.host.reserve_gib
+        gib = reserve + (served.engine.weights_gib or 0.0) / len(served.cluster.nodes)
+        memory = tuple((node.name, int(gib * 2**30)) for node in served.cluster.nodes)
+        cluster, model = self.config.cluster, (served.model.id, served.model.revision)
+        return stack_steps(Stack(cluster, self.unit, served.suffix, containers, serving, *model, join, memory))
+
+    @property
+    def unit(self) -> str:
+        """What the keeper calls it."""
+        return self.served.name or ONLY
 
     def _serving(self, services: tuple[Service, ...]) -> ServingStep:
         served, engine = self.served, registry.engine(self.served.engine.name)
@@ -126,7 +145,7 @@ class Workload:
         head = config.cluster.head.name
         names = ["docker", "state", "cache", "ports", goods.image_step(self.served), f"leftovers{self.served.suffix}"]
         names += ["fabric"] * bool(config.cluster.workers)
-        needs = [step_id(name, node) for name in names]
+        needs = [step_id(intent_name(self.served.suffix), head), *(step_id(name, node) for name in names)]
         if registry.engine(self.served.engine.name).LOOK:
             needs.append(step_id(goods.look_step(self.served), head))
         if config.profile.store.kind == "nfs" and node != head:

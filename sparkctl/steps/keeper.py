@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sparkctl.core.action import Action
-from sparkctl.core.actions import Run, Script, WriteFile
+from sparkctl.core.action import Action, Context
+from sparkctl.core.actions import Script, WriteFile
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.data import node_program
 from sparkctl.facts.kept import MODULES, digest_of, keeper_dir, keeper_probe, kept_probe, service_name
@@ -19,6 +19,34 @@ MARK = "# managed by sparkctl\n"
 def keeper_command(cluster: Cluster, *words: str) -> str:
     """A line of bash, for root, that has the keeper do one thing now."""
     return f"PYTHONPATH={shlex.quote(keeper_dir(cluster))} python3 -m keeper {shlex.join(words)}"
+
+
+@dataclass(frozen=True)
+class Install:
+    """Put the program and its unit in place, and start it, now and at every boot."""
+
+    files: tuple[WriteFile, ...]
+    service: str
+
+    @property
+    def summary(self) -> str:
+        """One line of the plan."""
+        return f"install {self.service}, which brings the stack back after a power cycle"
+
+    @property
+    def detail(self) -> str:
+        """Every file, and what starts it."""
+        return "\n".join((*(file.summary for file in self.files), self._start))
+
+    @property
+    def _start(self) -> str:
+        return f"systemctl daemon-reload && systemctl enable {self.service} && systemctl restart {self.service}"
+
+    def perform(self, context: Context) -> None:
+        """Raises CommandFailed, ConnectionLost."""
+        for file in self.files:
+            file.perform(context)
+        context.session.script(self._start, sudo=True)
 
 
 @dataclass(frozen=True)
@@ -41,10 +69,9 @@ class KeeperStep(OnHead):
     def check(self, facts: Facts) -> Finding:
         fact = facts.get(self.node, keeper_probe(self.cluster))
         unit = service_name(self.cluster)
-        start = Run(f"start {unit}, now and at every boot", ("systemctl", "enable", unit), sudo=True)
-        again = Run(f"start {unit} anew", ("systemctl", "restart", unit), sudo=True)
+        install = (Install(self._files, unit),)
         if not fact.present:
-            return Absent((*self._files, _reload(), start, again))
+            return Absent(install)
         wrong = list[str]()
         if fact.program != digest_of("".join(self._program.values())):
             wrong.append("its program is not that of this sparkctl")
@@ -55,7 +82,7 @@ class KeeperStep(OnHead):
         if not fact.active:
             wrong.append(f"{unit} does not run")
         if wrong:
-            return Drifted(tuple(wrong), (*self._files, _reload(), start, again))
+            return Drifted(tuple(wrong), install)
         if strange := self._strange(facts):
             forget = (Script("forget stacks of another deployment", self._forget(strange), sudo=True),)
             return Drifted((f"it keeps {', '.join(strange)}, of another deployment",), forget)
@@ -108,7 +135,3 @@ RestartSec=10
 [Install]
 WantedBy=multi-user.target
 """
-
-
-def _reload() -> Run:
-    return Run("read the units anew", ("systemctl", "daemon-reload"), sudo=True)

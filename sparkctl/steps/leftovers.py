@@ -8,8 +8,9 @@ from sparkctl.core.action import Action
 from sparkctl.core.service import LABEL_DETAIL, LABEL_SERVICE
 from sparkctl.core.step import Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
+from sparkctl.facts.kept import KeptFact, kept_probe
 from sparkctl.facts.probe import Facts, Want
-from sparkctl.runtimes.containers import Remove, is_ours
+from sparkctl.runtimes.containers import PREVIOUS, Remove, SetAside, is_ours
 from sparkctl.steps.place import OnNode
 
 
@@ -18,7 +19,8 @@ class LeftoversStep(OnNode):
     """No container of ours on the node but those of `wished` services, among the `own` ones of one model.
 
     What sees the processes of one that goes, goes before it. `known` are the services of all models, which other steps
-    undo; with `strays` what is none of those goes, too.
+    undo; with `strays` what is none of those goes, too. What served last in `unit` is kept until its successor serves:
+    `after` are the steps that put the change on record.
     """
 
     wished: frozenset[str]
@@ -26,26 +28,31 @@ class LeftoversStep(OnNode):
     known: frozenset[str]
     stop_seconds: int
     strays: bool = True
+    unit: str = ""
+    after: tuple[str, ...] = ()
     name: str = "leftovers"
     layer: Layer = Layer.WORKLOAD
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("docker", self.node),)
+        engines = dict.fromkeys((self.node, self.cluster.head.name))
+        return (*(step_id("docker", node) for node in engines), *self.after)
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        return (Want(self.node, CONTAINERS),)
+        return (Want(self.node, CONTAINERS), Want(self.cluster.head.name, kept_probe(self.cluster), vital=False))
 
     def check(self, facts: Facts) -> Finding:
-        ours = self._ours(facts)
+        kept = facts.get(self.cluster.head.name, kept_probe(self.cluster))
+        ours = {service: found for service, found in self._ours(facts).items() if not _put_by(found, kept)}
         left = [service for service in ours if service not in self.wished and self._judges(service)]
         if not left:
             return Ok()
         going = [service for service, found in ours.items() if _joined(found) in left] + left
         text = tuple(f"{service}@{self.node} is of another deployment" for service in left)
         disrupts = any(ours[service].running for service in going)
-        return Drifted(text, self._removals(dict.fromkeys(going), ours), disrupts=disrupts)
+        aside = frozenset(kept.unit(self.unit).ids.values())
+        return Drifted(text, self._removals(dict.fromkeys(going), ours, aside), disrupts=disrupts)
 
     def _judges(self, service: str) -> bool:
         return service in self.own or (self.strays and service not in self.known)
@@ -56,16 +63,30 @@ class LeftoversStep(OnNode):
 
     def _ours(self, facts: Facts) -> dict[str, ContainerFact]:
         found = (facts.get(self.node, CONTAINERS) or {}).values()
-        named = {c.labels.get(LABEL_SERVICE, ""): c for c in found if is_ours(self.cluster, c.labels)}
-        return {service: container for service, container in sorted(named.items()) if service}
+        named = {_service(c): c for c in found if is_ours(self.cluster, c.labels) and c.labels.get(LABEL_SERVICE)}
+        return dict(sorted(named.items()))
 
-    def _removals(self, going: Mapping[str, None], ours: Mapping[str, ContainerFact]) -> tuple[Action, ...]:
+    def _removals(
+        self, going: Mapping[str, None], ours: Mapping[str, ContainerFact], aside: frozenset[str] = frozenset()
+    ) -> tuple[Action, ...]:
         """Volumes go with the last container that is removed, when nothing uses them any more."""
         volumes = tuple(sorted({name for service in going for name in _volumes(ours[service])}))
         return tuple(
-            Remove(self.cluster, service, self.node, self.stop_seconds, volumes * (at == len(going)))
+            SetAside(self.cluster, service, self.node, self.stop_seconds)
+            if ours[service].running and ours[service].id in aside
+            else Remove(self.cluster, service, self.node, self.stop_seconds, volumes * (at == len(going)))
             for at, service in enumerate(going, start=1)
         )
+
+
+def _service(found: ContainerFact) -> str:
+    """What it is called here: what was set aside is none of what its label says."""
+    return found.labels[LABEL_SERVICE] + PREVIOUS * found.name.endswith(PREVIOUS)
+
+
+def _put_by(found: ContainerFact, kept: KeptFact) -> bool:
+    """Whether it was set aside by a change that is not finished."""
+    return found.name.endswith(PREVIOUS) and found.id in kept.ids()
 
 
 def _detail(found: ContainerFact) -> Mapping[str, object]:
