@@ -72,6 +72,7 @@ class ServeSpec:
     `gpu_memory_utilization` is a fraction of the GPU's memory, `weights_share` the loaded weights of one node as such
     a fraction, 0 where unknown. `shm_bytes` is the size of /dev/shm, `hf_cache` the absolute folder of the model
     cache by node name, `store` that of an engine's own store, `rank_secret` the file of the secret of that name.
+    `temperature` is that of requests which name none (None: the model's own), `sleeps` whether it can be put to sleep.
     """
 
     image: str
@@ -97,6 +98,8 @@ class ServeSpec:
     stop_seconds: int = 30
     drop_caches: bool = True
     weights_share: float = 0.0
+    temperature: float | None = None
+    sleeps: bool = False
     store: Mapping[str, str] = field(default_factory=dict)
     rank_secret: Mapping[str, str] = field(default_factory=dict)
 

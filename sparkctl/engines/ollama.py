@@ -20,6 +20,8 @@ LACKS: dict[str, str] = {
     "engine.gpu_memory_utilization": "Ollama takes what model and context need",
     "engine.trust_remote_code": "a model of Ollama's brings no code",
     "engine.expert_parallel": "Ollama runs on one node",
+    "role.temperature": "Ollama has it in the Modelfile: name a model that was made with it",
+    "role.sleep": "only vLLM sleeps: leave it out, and the role is stopped instead",
     "model.revision": "a tag of Ollama's is a part of model.id",
     "model.allow": "Ollama pulls a model whole",
 }

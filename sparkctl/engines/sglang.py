@@ -12,7 +12,10 @@ from sparkctl.topology import Cluster, Node
 API = Api("sglang", loading=503)
 STORE = Store.HUB
 LOOK = False
-LACKS: dict[str, str] = {}
+LACKS: dict[str, str] = {
+    "role.temperature": "SGLang takes a request's temperature, or the model's own",
+    "role.sleep": "only vLLM sleeps: leave it out, and the role is stopped instead",
+}
 FAILURES = failures.SGLANG
 OWNED: dict[str, str] = {
     "--api-key": "VLLM_API_KEY: SGLang writes its own into the log",

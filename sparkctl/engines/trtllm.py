@@ -18,6 +18,8 @@ LACKS: dict[str, str] = {
     "engine.dtype": "trtllm-serve takes the type that the checkpoint has",
     "engine.load_format": "trtllm-serve knows one format",
     "model.served_name": "trtllm-serve calls the model by its id",
+    "role.temperature": "trtllm-serve takes a request's temperature, or its own default",
+    "role.sleep": "only vLLM sleeps: leave it out, and the role is stopped instead",
 }
 FAILURES = failures.TRTLLM
 OPTIONS = f"{FOLDER}/llm-api-options.yml"

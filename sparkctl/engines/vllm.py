@@ -3,8 +3,10 @@
 Environment and flags follow NVIDIA's stacked-Sparks playbook and what was missing there (docs/how-it-works.md).
 """
 
+import json
+
 from sparkctl.core.service import Mount, Secret, Service
-from sparkctl.engines import api_guard, failures, vllm_flags
+from sparkctl.engines import api_guard, failures, sleep_guard, vllm_flags
 from sparkctl.engines.container import cache, container, fabric_env, merged, words
 from sparkctl.engines.engine import API_KEY as API_KEY
 from sparkctl.engines.engine import Api, Backend, ServeSpec, Store
@@ -66,8 +68,8 @@ def _with_ray(spec: ServeSpec, cluster: Cluster, key_path: str) -> tuple[Service
         spec,
         cluster.head,
         name="vllm",
-        command=("sparkctl", *_serve(spec, cluster), *api_guard.FLAGS),
-        entrypoint=("/bin/bash", "-c", WITH_KEY),
+        command=("sparkctl", *_serve(spec, cluster), *_guards(spec)),
+        entrypoint=("/bin/bash", "-c", _start(spec)),
         env=(*_ray_env(spec, cluster.head), ("RAY_ADDRESS", f"{cluster.head.data_ip}:{spec.ports.ray}")),
         mounts=(cache(spec, cluster.head), _tmp_volume(cluster)),
         secrets=(Secret(API_KEY, key_path), *_ray_token(spec, cluster.head)),
@@ -127,13 +129,13 @@ def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Servic
     node, many = cluster.nodes[rank], len(cluster.nodes) > 1
     group = ("--nnodes", str(len(cluster.nodes)), "--node-rank", str(rank)) if many else ()
     master = ("--master-addr", cluster.head.data_ip, "--master-port", str(spec.ports.master)) if many else ()
-    face = ("--headless",) if rank else api_guard.FLAGS
+    face = ("--headless",) if rank else _guards(spec)
     return container(
         spec,
         node,
         name=f"vllm-rank{rank}" if rank else "vllm",
         command=("sparkctl", *_serve(spec, cluster), *group, *master, *face),
-        entrypoint=("/bin/bash", "-c", 'exec "$@"' if rank else WITH_KEY),
+        entrypoint=("/bin/bash", "-c", 'exec "$@"' if rank else _start(spec)),
         env=_env(spec, node),
         secrets=() if rank else (Secret(API_KEY, key_path),),
         drop_caches_on=(node.name,) if spec.drop_caches else (),
@@ -155,9 +157,23 @@ def _serve(spec: ServeSpec, cluster: Cluster) -> tuple[str, ...]:
         "--max-num-seqs": spec.max_num_seqs,
         "--dtype": spec.dtype,
         "--load-format": spec.load_format,
+        "--override-generation-config": _sampling(spec),
     }
     switches = {"--trust-remote-code": spec.trust_remote_code, "--enable-expert-parallel": spec.expert_parallel}
     return ("vllm", "serve", spec.model, *words(flags, switches), *spec.extra_args)
+
+
+def _sampling(spec: ServeSpec) -> str:
+    """What vLLM lays over the model's own generation_config.json; what a request says wins over both."""
+    return "" if spec.temperature is None else json.dumps({"temperature": spec.temperature})
+
+
+def _guards(spec: ServeSpec) -> tuple[str, ...]:
+    return (*api_guard.FLAGS, *(sleep_guard.FLAGS if spec.sleeps else ()))
+
+
+def _start(spec: ServeSpec) -> str:
+    return sleep_guard.INSTALL * spec.sleeps + WITH_KEY
 
 
 def _tmp_volume(cluster: Cluster) -> Mount:
@@ -172,4 +188,4 @@ def _env(spec: ServeSpec, node: Node) -> tuple[tuple[str, str], ...]:
         "VLLM_NO_USAGE_STATS": "1",
         "RAY_memory_monitor_refresh_ms": "0",
     }
-    return merged(fabric_env(spec, node) | own, spec)
+    return merged(fabric_env(spec, node) | own | (sleep_guard.ENV if spec.sleeps else {}), spec)

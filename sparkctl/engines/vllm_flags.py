@@ -23,6 +23,8 @@ OWNED: dict[str, str] = {
     "--load-format": "engine.load_format",
     "--trust-remote-code": "engine.trust_remote_code",
     "--enable-expert-parallel": "engine.expert_parallel",
+    "--override-generation-config": "role.temperature",
+    "--enable-sleep-mode": "role.sleep",
     "--swap-space": "nothing: vLLM has no swap space since 0.18",
     "--worker-use-ray": "engine.backend: ray",
     "--disable-log-requests": "--no-enable-log-requests",

@@ -75,6 +75,8 @@ LAYOUTS = (
     Layout("vllm", Backend.MP, 1),
     Layout("vllm", Backend.RAY, 2, EVERYTHING, "everything"),
     Layout("vllm", Backend.MP, 2, EVERYTHING, "everything"),
+    Layout("vllm", Backend.MP, 1, (("temperature", 0.1), ("sleeps", True)), "role"),
+    Layout("vllm", Backend.RAY, 2, (("temperature", 0.0), ("sleeps", True)), "role"),
     Layout("sglang", Backend.MP, 1),
     Layout("sglang", Backend.MP, 2),
     Layout("sglang", Backend.MP, 2, EVERYTHING, "everything"),
