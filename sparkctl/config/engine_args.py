@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from sparkctl.engines.registry import engine
 from sparkctl.engines.registry import names as engines
 
-__all__ = ["engines", "faults", "unfit", "ways"]
+__all__ = ["engines", "faults", "unfit", "value", "ways"]
 
 _WAYS = {
     "pipeline stages": "-pp|--pipeline[-_]parallel[-_]size",
@@ -38,6 +39,13 @@ def unfit(name: str, wished: str, nodes: int) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def value(arguments: Sequence[str], *flags: str) -> str:
+    """What the arguments give the last of these flags, as `--flag value` or `--flag=value`; empty where none is."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    found = [after for word, after in pairwise(words) if word.replace("_", "-") in flags]
+    return found[-1] if found else ""
 
 
 def ways(arguments: Sequence[str]) -> dict[str, int]:

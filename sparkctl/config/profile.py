@@ -122,7 +122,12 @@ class Engine(_Part):
     env: Annotated[dict[str, Line], AfterValidator(_env_names)] = Field(
         default_factory=dict, description="More variables in the containers; never secrets."
     )
-    weights_gib: Gib | None = Field(default=None, description="Loaded weights in GiB, for the memory check.")
+    weights_gib: Gib | None = Field(
+        default=None, description="Loaded weights in GiB, for a model whose files cannot be seen yet; null: unknown."
+    )
+    overhead_gib: Gib = Field(
+        default=4, description="What the engine takes on each node beside weights and cache, in GiB."
+    )
 
 
 class Ports(_Part):

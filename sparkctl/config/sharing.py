@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from sparkctl.config import engine_args
 from sparkctl.config.served import Served
+from sparkctl.config.wishes import weights_of, wish_of
 from sparkctl.errors import Problem
+from sparkctl.memory.checkpoint import Checkpoint
+from sparkctl.memory.demand import GB10_GIB, GIB, demand
 
 if TYPE_CHECKING:
     from sparkctl.config.fit import Fit
 
-GB10, GB10_GIB = "NVIDIA GB10", 121.7
-"""Name and usable unified memory of a Spark's GPU: MemTotal in GiB, measured on several."""
-OVERHEAD_GIB = 2.0
-"""The least that CUDA and the engine need beside weights and KV cache, per node."""
+GB10 = "NVIDIA GB10"
+"""Name of a Spark's GPU."""
 
 
 def faults(fit: "Fit", served: Served) -> Iterator[Problem]:
@@ -55,10 +56,8 @@ def _memory(fit: "Fit", served: Served) -> Iterator[Problem]:
     engine, weights, count = served.engine, served.engine.weights_gib, len(served.cluster.nodes)
     if weights is None or fit.profile.host.gpu != GB10:
         return
-    ways = engine_args.ways(engine.extra_args)
-    copies = 1 if engine.expert_parallel else ways.get("replicas", 1)
-    need = weights * copies / count + OVERHEAD_GIB
-    limit = engine.gpu_memory_utilization * GB10_GIB
+    checkpoint, wish = Checkpoint.unknown(served.model.id, weights_of(served)), wish_of(served)
+    need, limit = demand(checkpoint, wish).total / GIB, engine.gpu_memory_utilization * GB10_GIB
     if need > limit:
         found = f"{weights:g} GiB on {count} nodes need {need:.0f} GiB each"
         accepted = f"at most {limit:.0f} GiB a node: {engine.gpu_memory_utilization:g} of {GB10_GIB} GiB"

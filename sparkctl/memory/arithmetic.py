@@ -30,9 +30,10 @@ def _parts(verdict: Verdict, node: NodeVerdict) -> tuple[str, ...]:
     split = f"{size(need.weights * wish.ranks)} / {wish.ranks} = " if wish.ranks > 1 else ""
     form = verdict.checkpoint.loaded(wish.quantization, wish.dtype).name
     requests = f"{wish.concurrency} x " if wish.concurrency != 1 else ""
+    cache = f"{requests}{wish.max_model_len} tokens = {size(need.kv)} ({_layers(verdict)})"
     return (
         f"weights {split}{size(need.weights)} ({form})",
-        f"cache {requests}{wish.max_model_len} tokens = {size(need.kv)} ({_layers(verdict)})",
+        f"cache {cache if verdict.checkpoint.shape.caches else 'unknown'}",
         f"overhead {size(need.overhead)}",
     )
 
@@ -44,8 +45,8 @@ def _sums(node: NodeVerdict) -> tuple[str, str]:
     beside = f" - {size(room.beside)} of other models" if room.beside else ""
     return (
         f"{size(need.weights)} + {size(need.kv)} + {size(need.overhead)} = {size(need.total)} of "
-        f"{node.utilization:.2f} x {size(room.total)} = {size(node.limit)}: {over}",
-        f"{size(room.available)} available{beside} - {size(node.limit)} = {size(node.left)}, "
+        f"{node.wish.utilization:.2f} x {size(room.total)} = {size(node.limit)}: {over}",
+        f"{size(room.available)} available{beside} - {size(node.takes)} = {size(node.left)}, "
         f"reserve {size(room.reserve)}: {short}",
     )
 

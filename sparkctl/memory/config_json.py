@@ -54,9 +54,9 @@ def _object(text: str, where: str) -> Mapping[str, Any]:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         found = "nothing" if not text.strip() else f"no JSON: {error}"
-        raise refusal(Problem(where, "config.json", found, "a JSON object")) from None
+        raise refusal(Problem(where, "its text", found, "a JSON object")) from None
     if not isinstance(config, dict):
-        raise refusal(Problem(where, "config.json", f"a JSON {type(config).__name__}", "a JSON object"))
+        raise refusal(Problem(where, "its text", f"a JSON {type(config).__name__}", "a JSON object"))
     return config
 
 

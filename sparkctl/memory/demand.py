@@ -8,13 +8,16 @@ from sparkctl.memory.checkpoint import Checkpoint
 from sparkctl.memory.shape import Cache
 
 GIB = 2**30
+GB10_GIB = 121.7
+"""MemTotal of a Spark in GiB, measured on several."""
 OVERHEAD = 4 * GIB
 """What an engine takes on each node beside weights and cache: CUDA, graphs, activations. 2 to 6 GiB were seen."""
 FASTSAFETENSORS = round(4.4 * GIB)
 """What `--load-format fastsafetensors` takes beyond that while it loads."""
 MOST_UTILIZATION = 0.90
 """A larger share freezes a node whose CPU and GPU have one memory; there is no force beyond it."""
-_KV_BYTES = {"auto": 2.0, "bfloat16": 2.0, "float16": 2.0, "float32": 4.0, "int8": 1.0, "nvfp4": 4.5 / 8}
+KV_TYPES = {"auto": 2.0, "bfloat16": 2.0, "float16": 2.0, "float32": 4.0, "int8": 1.0, "nvfp4": 4.5 / 8}
+"""Bytes of a number of the cache by vLLM's names; every other name of a kind of fp8 is one byte."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Wish:
     """How a model is to be served. `max_model_len` is in tokens, `overhead` in bytes on each node.
 
     `concurrency` is how many requests of that length the cache must hold at once; an engine starts with room for
-    one. `utilization` is the part of a node's memory that the engine takes, filled up with cache.
+    one. `utilization` is the part of a node's memory that the engine takes; one that `fills` it up with cache takes
+    all of that part, another one what it needs. `spread` is over how many replicas a mixture's experts lie.
     """
 
     max_model_len: int
@@ -34,6 +38,8 @@ class Wish:
     quantization: str = ""
     dtype: str = ""
     overhead: int = OVERHEAD
+    fills: bool = True
+    spread: int = 1
 
     @property
     def ranks(self) -> int:
@@ -64,7 +70,7 @@ def demand(checkpoint: Checkpoint, wish: Wish) -> Demand:
     """What each rank takes. Raises ConfigError for names that are unknown."""
     weights = checkpoint.weights(checkpoint.loaded(wish.quantization, wish.dtype), wish.tensor_parallel)
     one = sequence_bytes(checkpoint, wish, wish.max_model_len)
-    return Demand(math.ceil(weights / wish.ranks), wish.concurrency * one, wish.overhead)
+    return Demand(math.ceil(weights / (wish.ranks * wish.spread)), wish.concurrency * one, wish.overhead)
 
 
 def sequence_bytes(checkpoint: Checkpoint, wish: Wish, tokens: int) -> int:
@@ -87,9 +93,9 @@ def rank_heads(cache: Cache, parts: int) -> int:
 
 def kv_bytes(dtype: str) -> float:
     """Bytes of one number of the cache; every kind of fp8 has one. Raises ConfigError."""
-    found = 1.0 if dtype.startswith("fp8") else _KV_BYTES.get(dtype)
+    found = 1.0 if dtype.startswith("fp8") else KV_TYPES.get(dtype)
     if found is None:
-        accepted = ", ".join((*_KV_BYTES, "fp8"))
+        accepted = ", ".join((*KV_TYPES, "fp8"))
         raise ConfigError((Problem("--kv-dtype", "type of the cache", repr(dtype), accepted),), place="in the wish")
     return found
 

@@ -74,18 +74,27 @@ _ALIASES = {
 }
 
 
+def is_format(name: str) -> bool:
+    """Whether `format_named` knows it."""
+    return _canonical(name) in FORMATS
+
+
 def format_named(name: str, where: str = "--quantization") -> Format:
     """The format of that name, in any spelling of vLLM, llama.cpp or torch. Raises ConfigError with the nearest."""
-    word = name.lower().removeprefix("torch.").replace("-", "_")
-    found = FORMATS.get(_ALIASES.get(word, word))
-    if found:
-        return found
+    word = _canonical(name)
+    if word in FORMATS:
+        return FORMATS[word]
     nearest = "".join(get_close_matches(word, FORMATS, n=1))
     raise ConfigError(
         (Problem(where, "quantization", repr(name), ", ".join(FORMATS), nearest),),
         place="in how the model is to be loaded",
         fix="name one of these, or leave it out: the model's config.json says how it is stored",
     )
+
+
+def _canonical(name: str) -> str:
+    word = name.lower().removeprefix("torch.").replace("-", "_")
+    return _ALIASES.get(word, word)
 
 
 def format_of(config: Mapping[str, Any], inner: Mapping[str, Any]) -> Format:
@@ -96,8 +105,7 @@ def format_of(config: Mapping[str, Any], inner: Mapping[str, Any]) -> Format:
     stated = next((q for c in (config, inner) if isinstance(q := _stated(c), Mapping)), None)
     if stated is None:
         dtypes = (part.get(key) for part in (inner, config) for key in ("dtype", "torch_dtype"))
-        word = next((dtype for dtype in dtypes if isinstance(dtype, str)), "").removeprefix("torch.")
-        return PLAIN.get(_ALIASES.get(word, word), PLAIN["bf16"])
+        return PLAIN.get(_canonical(next((dtype for dtype in dtypes if isinstance(dtype, str)), "")), PLAIN["bf16"])
     method = str(stated.get("quant_method") or stated.get("quant_algo") or "").lower().replace("-", "_")
     return _kept(_quantized(method, stated), stated)
 

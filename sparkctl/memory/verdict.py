@@ -28,13 +28,15 @@ class Room:
     reserve: int
     beside: int = 0
 
-    def limit(self, utilization: float) -> int:
-        """What an engine with that share takes."""
-        return int(self.total * utilization)
+    def limit(self, wish: Wish) -> int:
+        """What an engine may take of it, by its share."""
+        return int(self.total * wish.utilization)
 
-    def left(self, utilization: float) -> int:
-        """What stays available beside such an engine."""
-        return self.available - self.beside - self.limit(utilization)
+    def space(self, wish: Wish) -> int:
+        """What a model may take of it, the reserve left whole; negative where that is not left even without it."""
+        spare = self.available - self.beside - self.reserve
+        limit = self.limit(wish)
+        return min(limit, spare) if not wish.fills else limit if limit <= spare else -1
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,22 @@ class NodeVerdict:
 
     room: Room
     demand: Demand
-    utilization: float
+    wish: Wish
 
     @property
     def limit(self) -> int:
-        """Bytes that the engine takes, weights, cache and overhead among them."""
-        return self.room.limit(self.utilization)
+        """Bytes that the engine may take, weights, cache and overhead among them."""
+        return self.room.limit(self.wish)
+
+    @property
+    def takes(self) -> int:
+        """Bytes that it does take."""
+        return self.limit if self.wish.fills else self.demand.total
 
     @property
     def left(self) -> int:
         """Bytes that stay available."""
-        return self.room.left(self.utilization)
+        return self.room.available - self.room.beside - self.takes
 
     @property
     def over(self) -> int:
@@ -133,7 +140,7 @@ def judge(checkpoint: Checkpoint, wish: Wish, rooms: tuple[Room, ...]) -> Verdic
         )
     check_split(checkpoint, wish.tensor_parallel)
     each = demand(checkpoint, wish)
-    return Verdict(checkpoint, wish, tuple(NodeVerdict(room, each, wish.utilization) for room in rooms))
+    return Verdict(checkpoint, wish, tuple(NodeVerdict(room, each, wish) for room in rooms))
 
 
 def longest(checkpoint: Checkpoint, wish: Wish, rooms: tuple[Room, ...]) -> int:
@@ -159,8 +166,7 @@ def most(checkpoint: Checkpoint, wish: Wish, rooms: tuple[Room, ...]) -> int:
 def _space(checkpoint: Checkpoint, wish: Wish, rooms: tuple[Room, ...]) -> int:
     """Bytes for the cache on the node that has least; negative where there are none."""
     empty = demand(checkpoint, replace(wish, concurrency=0)).total
-    kept = all(room.left(wish.utilization) >= room.reserve for room in rooms)
-    return min(room.limit(wish.utilization) for room in rooms) - empty if kept else -1
+    return min(room.space(wish) for room in rooms) - empty
 
 
 def _nearest(verdict: Verdict) -> list[Nearest]:

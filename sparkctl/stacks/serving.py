@@ -9,6 +9,7 @@ from sparkctl.engines import registry
 from sparkctl.engines.engine import API_KEY, Backend
 from sparkctl.errors import SparkctlError
 from sparkctl.facts.engine import LOOK_SECONDS
+from sparkctl.stacks.budgets import memory_steps
 from sparkctl.stacks.goods import HF_TOKEN, Goods, backends, caches, image_steps, model_steps, store_steps
 from sparkctl.stacks.workload import Workload, cleared
 from sparkctl.steps import cache, fabric, host, host_docker, host_ports, host_state, packages, ssh_trust
@@ -89,7 +90,7 @@ def _stack(config: "Config", look_seconds: int, running: Iterable["Served"]) -> 
     workloads = {served.name: Workload(config, served, look_seconds) for served in config.served}
     names = {served.name for served in running}
     work = (step for name, w in workloads.items() for step in (w.steps() if name in names else w.waiting()))
-    return (*ground, keeper, *image_steps(config), *model_steps(config), *work)
+    return (*ground, keeper, *image_steps(config), *model_steps(config), *memory_steps(config, names), *work)
 
 
 def _hosts(config: "Config") -> Iterable[Step]:
@@ -113,14 +114,12 @@ def _prefix(config: "Config") -> int:
 
 
 def _host_wish(config: "Config", node: Node) -> HostWish:
-    """What a node must be; what takes turns on it needs the memory of the largest at most."""
+    """What a node must be."""
     wish, path = config.profile.host, caches(config)[node.name]
     machine = HostWish("" if wish.architecture == "any" else wish.architecture, skew_s=wish.max_clock_skew_s)
     if not serves(config):
         return machine
     here = [served for served in config.served if node in served.cluster.nodes]
-    now = [served for served in here if not served.on_demand]
-    weights = sum((served.engine.weights_gib or 0.0) / len(served.cluster.nodes) for served in now)
     return replace(
         machine,
         gpu=wish.gpu,
@@ -128,8 +127,6 @@ def _host_wish(config: "Config", node: Node) -> HostWish:
         disk_path=path,
         model_paths=tuple(f"{path}/hub/{folder}" for folder in Goods(config).folders()),
         images=tuple(dict.fromkeys(served.image.ref for served in here)),
-        memory_gib=wish.reserve_gib + weights,
-        memory_share=sum(served.engine.gpu_memory_utilization for served in now) if wish.gpu else 0.0,
     )
 
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sparkctl.config.sharing import GB10_GIB
 from sparkctl.core.plan import id_of
 from sparkctl.core.service import Service, suffixed
 from sparkctl.core.step import Step, step_id
 from sparkctl.engines import registry
 from sparkctl.engines.engine import API_KEY, Backend, Ports, ServeSpec, Store
 from sparkctl.facts.engine import LOOK_SECONDS
+from sparkctl.memory.demand import GB10_GIB
 from sparkctl.runtimes.docker import ContainerStep
 from sparkctl.stacks.goods import Goods, backends, caches
 from sparkctl.steps.choice import ByImage
@@ -148,6 +148,7 @@ class Workload:
         needs = [step_id(intent_name(self.served.suffix), head), *(step_id(name, node) for name in names)]
         if registry.engine(self.served.engine.name).LOOK:
             needs.append(step_id(goods.look_step(self.served), head))
+        needs += [step_id("memory", one.name) for one in self.served.cluster.nodes]
         if config.profile.store.kind == "nfs" and node != head:
             needs.append(step_id("nfs-mount", node))
         if not service.name.startswith("ray-"):

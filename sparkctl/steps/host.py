@@ -25,9 +25,7 @@ class HostWish:
 
     `architecture` as `uname -m` prints it, `gpu` a part of the GPU's name, `disk_gib` the room that the model cache
     `disk_path` and Docker's folder must each have before the first deployment, `model_paths` folders of models and
-    `images` images that count as such room where they are, `memory_gib` what must be available before our engine runs
-    (weights and reserve), `memory_share` the part of all memory that vLLM demands free when it starts (facts.md, E),
-    and `skew_s` how far clocks may differ in seconds.
+    `images` images that count as such room where they are, and `skew_s` how far clocks may differ in seconds.
     """
 
     architecture: str = ""
@@ -36,8 +34,6 @@ class HostWish:
     disk_path: str = "/"
     model_paths: tuple[str, ...] = ()
     images: tuple[str, ...] = ()
-    memory_gib: float = 0.0
-    memory_share: float = 0.0
     skew_s: float = 0.0
 
 
@@ -88,7 +84,6 @@ class HostStep(OnNode):
         if not ours:
             disk = facts.get(self.node, disk_probe(self.wish.disk_path, self.wish.model_paths))
             images = [facts.get(self.node, image_probe(image)) for image in self.wish.images]
-            yield from _memory(host, self.wish)
             yield from _room(disk, dockerd, images, self.wish)
         if self.node != self.cluster.head.name:
             head = self.cluster.head.name
@@ -164,18 +159,6 @@ def _stop(process: GpuProcess, names: Mapping[str, str]) -> str:
     if process.container:
         return f"docker stop {names.get(process.container, process.container[:12])}"
     return "sudo systemctl stop ollama" if "ollama" in process.name else f"sudo kill {process.pid}"
-
-
-def _memory(host: HostFact, wish: HostWish) -> Iterator[Trouble]:
-    """Memory for an engine that does not run yet: not asked of a node on which our containers run."""
-    share = wish.memory_share * (host.memory_total or 0)
-    needed = max(wish.memory_gib * GIB, share)
-    if host.memory_available is not None and host.memory_available < needed:
-        less = "lower engine.gpu_memory_utilization" if needed == share else "choose a smaller model"
-        yield Trouble(
-            f"{size(host.memory_available)} of memory are available, {size(needed)} are needed",
-            f"stop what holds memory (ps aux --sort=-rss | head), or {less}",
-        )
 
 
 def _room(

@@ -16,9 +16,12 @@ from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.memory.arithmetic import choices, shortfall
 from sparkctl.memory.checkpoint import Checkpoint
 from sparkctl.memory.demand import Wish
-from sparkctl.memory.verdict import Room, Verdict, judge
+from sparkctl.memory.verdict import NodeVerdict, Room, Verdict, judge
 from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster
+
+SHARE_FLAGS = ("--gpu-memory-utilization", "--mem-fraction-static")
+"""How commands of engines state their share of the memory; that of others stands in a file, or there is none."""
 
 
 @dataclass(frozen=True)
@@ -27,28 +30,19 @@ class Budget:
 
     `probe` is put to the head of the plan; `allow` are globs of the files that are downloaded, by the step
     `download`; `weights` are its bytes as the profile states them, for a model without config.json, 0 for unknown.
-    `services` are those that it may come to run, the first the one that answers clients; `flag` is how commands state
-    the share of memory. With `on_demand` it takes turns with others: it must fit beside what starts with `up`.
+    `services` are those that it may come to run, the first the one that answers clients. Without `probe` nothing but
+    `weights` is ever known. With `on_demand` it takes turns with others: it must fit beside what starts with `up`.
     """
 
     model: str
     cluster: Cluster
     wish: Wish
-    probe: Probe[CheckpointFact]
+    probe: Probe[CheckpointFact] | None
     download: str
     services: tuple[str, ...]
-    flag: str
     allow: tuple[str, ...] = ()
     weights: int = 0
     on_demand: bool = False
-
-
-@dataclass(frozen=True)
-class Memory:
-    """The memory of one node: bytes in all, and what is available beside the models that are not to be started."""
-
-    total: int
-    available: int
 
 
 @dataclass(frozen=True)
@@ -62,74 +56,80 @@ class MemoryStep(OnNode):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("host", self.node), *dict.fromkeys(budget.download for budget in self.budgets))
+        engines = (step_id("docker", node) for node in self._asked)
+        downloads = (budget.download for budget in self.budgets if budget.download)
+        return (step_id("host", self.node), *dict.fromkeys((*engines, *downloads)))
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        head, heads = self.cluster.head.name, dict.fromkeys(b.cluster.head.name for b in self.budgets)
-        probes = (Want(head, budget.probe) for budget in self.budgets)
-        return (Want(self.node, HOST), *(Want(node, CONTAINERS) for node in {self.node: 0, **heads}), *probes)
+        probes = (Want(self.cluster.head.name, budget.probe) for budget in self.budgets if budget.probe)
+        return (Want(self.node, HOST), *(Want(node, CONTAINERS) for node in self._asked), *probes)
 
     def check(self, facts: Facts) -> Finding:
         host = facts.get(self.node, HOST)
-        if host.memory_total is None or host.memory_available is None:
+        if not host.memory_total or host.memory_available is None:
             return Blocked("MemTotal and MemAvailable cannot be read", "look at /proc/meminfo on the node")
+        live = Room(self.node, host.memory_total, host.memory_available, self.reserve)
         try:
-            verdicts = [*self._verdicts(facts, Memory(host.memory_total, host.memory_available))]
+            return self._finding([*self._verdicts(facts, live)])
         except ConfigError as error:
-            return Blocked("\n".join((error.what, *map(str, error.problems))), error.fix)
-        misfits = [found for found in verdicts if isinstance(found, Verdict) and not found.fits]
-        if misfits:
-            return Blocked("\n".join(map(_problem, misfits)), "\n".join(map(_fix, misfits)))
-        unknown = next((found for found in verdicts if isinstance(found, Budget)), None)
-        return Pending(unknown.download, f"the size of {unknown.model} is unknown") if unknown else Ok(_note(verdicts))
+            return Blocked("\n".join(map(str, error.problems)), error.fix)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return ()
 
-    def _verdicts(self, facts: Facts, memory: Memory) -> "Iterator[Verdict | Budget]":
-        """A verdict for each model; the budget itself where the model is not known yet and its share alone would fit.
+    @property
+    def _asked(self) -> tuple[str, ...]:
+        """The nodes whose containers say what runs here: this one, and those where the models answer clients."""
+        return tuple(dict.fromkeys((self.node, *(budget.cluster.head.name for budget in self.budgets))))
+
+    def _finding(self, found: "list[tuple[Budget, Verdict, bool]]") -> Finding:
+        misfits = [verdict for _, verdict, _ in found if not verdict.fits]
+        if misfits:
+            return Blocked("\n".join(map(_problem, misfits)), "\n".join(map(_fix, misfits)))
+        if unknown := next((budget for budget, _, known in found if not known), None):
+            return Pending(unknown.download, f"what {unknown.model} needs is unknown")
+        return Ok(", ".join(_note(verdict.checkpoint.name, verdict.nodes[0]) for _, verdict, _ in found))
+
+    def _verdicts(self, facts: Facts, live: Room) -> "Iterator[tuple[Budget, Verdict, bool]]":
+        """A verdict for each model, and whether the model is known; else its share alone is judged.
 
         Raises ConfigError.
         """
-        held = {budget: _held(budget, facts) for budget in self.budgets}
-        starting = [b for b in self.budgets if not b.on_demand and held[b] != b.wish.utilization]
-        freed = sum(held[budget] for budget in starting) + self._left_over(facts)
-        live = Room(self.node, memory.total, memory.available + int(freed * memory.total), self.reserve)
-        takes = {budget: live.limit(budget.wish.utilization) for budget in self.budgets}
-        for budget in self.budgets:
-            beside = sum(takes[other] for other in starting if other is not budget)
-            room = replace(live, beside=beside)
+        shares = {budget: running_share(budget, facts) for budget in self.budgets}
+        steady = {b for b in self.budgets if b.on_demand or shares[b] == b.wish.utilization}
+        freed = sum(shares[budget] for budget in self.budgets if budget not in steady) + self._left_over(facts)
+        live = replace(live, available=live.available + int(freed * live.total))
+        known = {budget: self._checkpoint(budget, facts) for budget in self.budgets}
+        alone = {b: judge(known[b][0], b.wish, (live,)).nodes[0].takes for b in self.budgets}
+        for budget, (checkpoint, certain) in known.items():
             if budget.on_demand:
-                always = sum(takes[other] for other in self.budgets if other is not budget and not other.on_demand)
-                room = replace(live, available=memory.total, beside=always)
-            elif budget not in starting:
-                room = replace(live, available=memory.total, reserve=0)
-            fact = facts.get(self.cluster.head.name, budget.probe)
-            found = judge(_checkpoint(budget, fact), budget.wish, (room,))
-            yield budget if found.fits and not fact.known else found
+                always = sum(alone[b] for b in self.budgets if not b.on_demand)
+                room = replace(live, available=live.total, beside=always)
+            elif budget in steady:
+                room = replace(live, available=live.total, reserve=0)
+            else:
+                room = replace(live, beside=sum(alone[b] for b in self.budgets if b not in steady and b != budget))
+            yield budget, judge(checkpoint, budget.wish, (room,)), certain
+
+    def _checkpoint(self, budget: Budget, facts: Facts) -> tuple[Checkpoint, bool]:
+        """The model as far as it is known, and whether that is all that will be. Raises ConfigError."""
+        fact = facts.get(self.cluster.head.name, budget.probe) if budget.probe else CheckpointFact()
+        if not fact.known or (budget.weights and not fact.config):
+            return Checkpoint.unknown(budget.model, budget.weights), fact.known or not budget.probe
+        return fact.checkpoint(budget.model, budget.allow, budget.wish.quantization), True
 
     def _left_over(self, facts: Facts) -> float:
         """Shares of containers of ours on this node that are in no budget: they are removed before anything starts."""
         known = {service for budget in self.budgets for service in budget.services}
         ours = _ours(facts, self.node, self.cluster.name)
-        shares = ({_share(found, flag) for flag in {b.flag for b in self.budgets}} for found in ours.values())
-        return sum(max(found) for name, found in zip(ours, shares, strict=True) if name not in known and found)
+        return sum(_share(found, 0.0) for service, found in ours.items() if service not in known)
 
 
-def _checkpoint(budget: Budget, fact: CheckpointFact) -> Checkpoint:
-    """The model; one of no size at all while nothing is known of it. Raises ConfigError."""
-    if not (fact.known and (fact.config or not budget.weights)):
-        return Checkpoint.unknown(budget.model, budget.weights)
-    return fact.checkpoint(budget.model, budget.allow, budget.wish.quantization)
-
-
-def _held(budget: Budget, facts: Facts) -> float:
-    """The share of memory with which the model runs now; 0.0 where it does not run."""
+def running_share(budget: Budget, facts: Facts) -> float:
+    """The share of memory with which the model runs now on its nodes; 0.0 where it does not run."""
     found = _ours(facts, budget.cluster.head.name, budget.cluster.name).get(budget.services[0])
-    if found and not budget.flag:
-        return budget.wish.utilization
-    return _share(found, budget.flag) if found else 0.0
+    return _share(found, budget.wish.utilization) if found else 0.0
 
 
 def _ours(facts: Facts, node: str, cluster: str) -> Mapping[str, ContainerFact]:
@@ -138,13 +138,15 @@ def _ours(facts: Facts, node: str, cluster: str) -> Mapping[str, ContainerFact]:
     return {c.labels.get(LABEL_SERVICE, ""): c for c in running if c.labels.get(LABEL_CLUSTER) == cluster}
 
 
-def _share(container: ContainerFact, flag: str) -> float:
-    """The share of memory in the command that a container was made with, as its label remembers it; 0.0 for none."""
+def _share(container: ContainerFact, unsaid: float) -> float:
+    """The share of memory in the command that a container was made with, as its label remembers it; else `unsaid`."""
     try:
         command = json.loads(container.labels.get(LABEL_DETAIL, "{}"))["command"]
-        return float(command[command.index(flag) + 1])
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
-        return 0.0
+        flag = next(flag for flag in SHARE_FLAGS if flag in command)
+        share = float(command[command.index(flag) + 1])
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, StopIteration, RecursionError):
+        return unsaid
+    return share if 0 < share <= 1 else unsaid
 
 
 def _problem(verdict: Verdict) -> str:
@@ -156,7 +158,5 @@ def _fix(verdict: Verdict) -> str:
     return choices(verdict) + stop
 
 
-def _note(verdicts: "list[Verdict | Budget]") -> str:
-    """What is asked of the node."""
-    judged = [(found.checkpoint.name, found.nodes[0]) for found in verdicts if isinstance(found, Verdict)]
-    return ", ".join(f"{size(node.demand.total)} of {size(node.limit)} for {name}" for name, node in judged)
+def _note(name: str, node: NodeVerdict) -> str:
+    return f"{size(node.demand.total)} of {size(node.limit)} for {name}"

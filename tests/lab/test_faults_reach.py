@@ -38,10 +38,10 @@ def test_profile_asks_for_more_than_there_is(deploy: Deployment) -> None:
     gpus = deploy("plan", profile=deploy.profile(engine={"tensor_parallel": 4}))
     assert_clear(gpus, 3, "engine.tensor_parallel", "one GPU on each of 2 nodes", "broken.yaml:")
     weights = deploy("plan", profile=deploy.profile(engine={"weights_gib": 400.0}))
-    assert_clear(weights, 3, "engine.weights_gib", "400 GiB on 2 nodes need 202 GiB each")
+    assert_clear(weights, 3, "engine.weights_gib", "400 GiB on 2 nodes need 200 GiB each")
     with untouched(*deploy.lab.nodes):
         memory = deploy("up", "-y", profile=deploy.profile(host={"reserve_gib": 500}))
-        assert_clear(memory, 1, "host@spark-1", "of memory are available, 500.0 GiB are needed", "smaller model")
+        assert_clear(memory, 1, "memory@spark-1", "reserve 500.0 GiB", "choose a smaller model")
 
 
 def test_wrong_key(deploy: Deployment, tmp_path: Path) -> None:

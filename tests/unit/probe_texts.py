@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 _KEYS = """
 clock architecture home sudo MemTotal MemAvailable free held gpu app cgroup driver info session member listen published
 addresses speed rdma reach whole command recorded mode owned entry readme public line host known login active server at
-answers mount fstab present file link
+answers mount fstab present file link source config index listing config-status
 """
 _WORDS = """( ) , - / \\ " ' # = | :8000 [::]:1 pid=7 users:((" """
 _VALUES = ["[N/A]", "[Not Supported]", "-1", "9" * 40, "1.2.3", "{}", '[{"mtu":"x"}]', "[[[", "a|b|[1]"]

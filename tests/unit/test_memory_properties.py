@@ -20,7 +20,7 @@ ROOMS = st.builds(
 )  # fmt: skip
 WISHES = st.builds(
     Wish, st.integers(1, 200_000), st.integers(1, 64), st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2]),
-    st.floats(0.01, 0.90), st.sampled_from(["auto", "fp8"]),
+    st.floats(0.01, 0.90), st.sampled_from(["auto", "fp8"]), fills=st.booleans(),
 )  # fmt: skip
 often = settings(max_examples=200, deadline=None)
 

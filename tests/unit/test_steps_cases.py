@@ -93,6 +93,7 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
             "vllm",
             "serving",
             "leftovers",
+            "memory",
         ),
         stack_of,
     ),
