@@ -1,25 +1,20 @@
 """status: what runs on the nodes, and what differs from the configuration."""
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from sparkctl.cli.common import Options, load_config, manners, new_app, wants_of, with_options
+from sparkctl.cli.watching import IntervalOption, Picture, WatchOption, look_again
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
     from sparkctl.core.step import Step
     from sparkctl.errors import SparkctlError
-    from sparkctl.facts.probe import Answer, Facts
-    from sparkctl.report.canvas import Canvas
-    from sparkctl.report.page import Line
-    from sparkctl.report.screen import Screen
+    from sparkctl.facts.probe import Answer, Facts, Want
     from sparkctl.report.status import Status
     from sparkctl.topology import Node
     from sparkctl.transport.crowd import Watch
@@ -27,16 +22,13 @@ if TYPE_CHECKING:
 
 app = new_app()
 
-LATE_SECONDS = 2.0
-"""A look of `--watch` that takes longer waits for a node: what the last one saw is marked as old."""
-
 
 @app.command()
 @with_options
 def status(
     options: Options,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")] = False,
-    interval: Annotated[float, typer.Option(min=0.2, metavar="SECONDS", help="Time between two looks.")] = 2.0,
+    watch: WatchOption = False,
+    interval: IntervalOption = 2.0,
 ) -> int:
     """Show what runs and what drifted; change nothing.
 
@@ -48,9 +40,14 @@ def status(
     screen = options.screen("status")
     config = load_config(options)
     todo = steps(config)
+
+    def picture(waiting: "Watch | None") -> Picture:
+        now = read_status(config, todo, reach, waiting)
+        return Picture(show_status(now, screen.glyphs, datetime.now(UTC)), status_data(now))
+
     with reaching(config, options) as reach:
         if watch:
-            return watch_status(screen, config, todo, reach, interval)
+            return look_again(screen, picture, interval)
         now = read_status(config, todo, reach)
     screen.put(**status_data(now))
     if not screen.json:
@@ -68,14 +65,17 @@ class Reach:
     sessions: "dict[str, SshSession]" = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, steps: "Sequence[Step]", watch: "Watch | None" = None) -> "Facts":
-        """What every node that answers says: each is connected to where it is not, then asked, all at once."""
+    def ask(self, wants: "Sequence[Want]", watch: "Watch | None" = None) -> "Facts":
+        """What every node that answers says, of its containers, too.
+
+        Each is connected to where it is not, then asked, all at once.
+        """
         from sparkctl.facts.probe import Facts
         from sparkctl.transport.crowd import ask_all
 
         nodes = self.config.cluster.nodes
         with self.options.waiting() as waiting:
-            found = ask_all({node.name: partial(self._ask, node, steps) for node in nodes}, watch or waiting.watch)
+            found = ask_all({node.name: partial(self._ask, node, wants) for node in nodes}, watch or waiting.watch)
         answers = {}
         for node, (session, said) in found.items():
             self._keep(node, session)
@@ -87,7 +87,7 @@ class Reach:
         return Facts(answers)
 
     def _ask(
-        self, node: "Node", steps: "Sequence[Step]"
+        self, node: "Node", wants: "Sequence[Want]"
     ) -> "tuple[SshSession | None, dict[str, Answer] | SparkctlError]":
         """The node's open session, and its answers or why there are none."""
         from sparkctl.core.plan import ask
@@ -96,11 +96,11 @@ class Reach:
         from sparkctl.facts.probe import Want
         from sparkctl.transport.ssh import SshSession
 
-        wants = [*(want for want in wants_of(steps) if want.node == node.name), Want(node.name, CONTAINERS)]
+        own = [*(want for want in wants if want.node == node.name), Want(node.name, CONTAINERS)]
         session = self.sessions.get(node.name)
         try:
             session = session or SshSession(node, **manners(self.config, self.options))
-            return session, ask(session, wants)
+            return session, ask(session, own)
         except SparkctlError as error:
             if session:
                 session.close()
@@ -144,36 +144,6 @@ def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach, watch: 
 
 def look(steps: "Sequence[Step]", reach: Reach, watch: "Watch | None" = None) -> "tuple[Facts, list[Step]]":
     """What the nodes that answer say, and the steps that can be checked by it."""
-    facts = reach.ask(steps, watch)
+    facts = reach.ask(wants_of(steps), watch)
     there = reach.sessions.keys()
     return facts, [s for s in steps if {s.node, *(want.node for want in s.wants if want.vital)} <= there]
-
-
-def watch_status(screen: "Screen", config: "Config", steps: "Sequence[Step]", reach: Reach, interval: float) -> int:
-    """Show the status anew every `interval` seconds, until Ctrl-C, which is the way to end it and no failure.
-
-    While a look takes long, what was seen by the last one is shown as what it is.
-    """
-    from sparkctl.report.canvas import Canvas
-    from sparkctl.report.status import show_status, show_time, status_data
-
-    try:
-        now = read_status(config, steps, reach)
-        with Canvas(screen) as canvas:
-            while True:
-                seen = datetime.now(UTC)
-                lines = screen.advise(show_status(now, screen.glyphs, seen))
-                canvas.draw([*lines, show_time(seen)], status_data(now))
-                time.sleep(interval)
-                due = time.monotonic() + LATE_SECONDS
-                now = read_status(config, steps, reach, partial(_fade, canvas, lines, seen, due))
-    except KeyboardInterrupt:
-        return 0
-
-
-def _fade(canvas: "Canvas", lines: "Sequence[Line]", seen: datetime, due: float, waiting: Sequence[str]) -> None:
-    """Show the last picture as old, once its successor is late."""
-    from sparkctl.report.status import show_stale
-
-    if waiting and time.monotonic() > due:
-        canvas.redraw(show_stale(lines, seen, datetime.now(UTC), waiting))

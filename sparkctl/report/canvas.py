@@ -35,11 +35,11 @@ class Canvas:
             rows = [row for line in lines for row in self.screen.page.rows(line)]
             self._live.update(Group(*rows), refresh=True)
 
-    def draw(self, lines: Sequence[Line], data: Mapping[str, object]) -> None:
-        """Draw a picture; `data` is the same for a program."""
+    def draw(self, lines: Sequence[Line], data: Mapping[str, object], plain: Sequence[Line] = ()) -> None:
+        """Draw a picture; `data` is the same for a program, `plain` where it cannot be drawn over."""
         if self._live:
             self.redraw(lines)
         elif self.screen.json:
             print(json.dumps({"schema": f"sparkctl/{self.screen.verb}/1", **data}, ensure_ascii=False), flush=True)
         else:
-            self.screen.page.write([*lines, Line("")])
+            self.screen.page.write(plain or [*lines, Line("")])

@@ -284,7 +284,7 @@ def test_watch_draws_again_until_ctrl_c(cli: Cli, monkeypatch: pytest.MonkeyPatc
         if len(waits) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparkctl.cli.status.time.sleep", sleep)
+    monkeypatch.setattr("sparkctl.cli.watching.time.sleep", sleep)
     assert cli("status", "--watch", "--interval", "5", "--json") == 0
     first, second = map(json.loads, cli.out.splitlines())
     assert (first["state"], second["state"]) == ("ok", "drifted")
