@@ -36,13 +36,14 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Look closer": {
         "doctor": "Check the nodes, change nothing, explain each finding.",
         "bench": "Measure the fabric and the served model; compare results.",
+        "gpu-stats": "Show load, heat and memory of the GPUs, and who holds them.",
         "ssh": "Open a shell on a node, or run a command there.",
         "credentials": "Print base URL, model and API key for clients.",
         "lab": "Build simulated Sparks on this machine to try sparkctl on.",
         "completion": "Print the completion script of a shell.",
     },
 }
-"""Every command with its line in the help; `sparkctl.cli.<name>` holds its `app`."""
+"""Every command with its line in the help; `sparkctl.cli.<name>` holds its `app`, with `_` for `-`."""
 
 EPILOG = "Exit codes: 0 fine, 1 failed, 2 drift or unhealthy, 3 bad configuration or usage, 4 unreachable, 5 locked."
 
@@ -80,7 +81,7 @@ def _aligned(commands: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 def load_command(name: str) -> Command:
     """The command of that name from its own module; `app` there is a `typer.Typer`, see `common.new_app`."""
-    module = import_module(f"sparkctl.cli.{name}")
+    module = import_module(f"sparkctl.cli.{name.replace('-', '_')}")
     command: Command = typer.main.get_command(module.app)
     command.name = name
     return command
