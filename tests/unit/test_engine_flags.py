@@ -1,0 +1,91 @@
+"""Every word that we pass to an engine is one that its documentation knows: the stand-ins refuse any other."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from engine_layouts import LAYOUTS, Layout
+
+from sparkctl.engines.registry import engine
+from sparkctl.engines.sglang import OWNED as SGLANG
+from sparkctl.engines.trtllm import OWNED as TRTLLM
+from sparkctl.engines.trtllm import kv_fraction
+
+STANDIN = Path(__file__).parent.parent / "standins/standin.py"
+FLAGS = json.loads(STANDIN.with_name("flags.json").read_text())
+TOOLS = {"sglang.launch_server": "sglang", "trtllm-serve": "trtllm", "mpirun": "mpirun"}
+OTHERS = [layout for layout in LAYOUTS if layout.name in ("sglang", "trtllm")]
+
+
+def parts(words: tuple[str, ...]) -> dict[str, list[str]]:
+    """The words of each program in a command line, by the tool whose documentation knows them."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        if word in TOOLS:
+            found[TOOLS[word]] = []
+        elif found:
+            list(found.values())[-1].append(word)
+    return found
+
+
+@pytest.mark.parametrize("layout", OTHERS, ids=str)
+def test_every_flag_is_documented(layout: Layout) -> None:
+    extra = {"sglang": "--random-seed", "trtllm": "--tokenizer"}[layout.name]
+    changes = tuple(pair for pair in layout.changes if pair[0] != "extra_args")
+    known = Layout(layout.name, layout.backend, layout.nodes, (*changes, ("extra_args", (extra, "7"))))
+    for service in known.services():
+        for tool, words in parts(service.command).items():
+            flags = [word for word in words if word.startswith("-")]
+            assert {*flags} <= {*FLAGS[tool]["values"], *FLAGS[tool]["switches"]}, tool
+
+
+@pytest.mark.parametrize("layout", [each for each in LAYOUTS if each.name == "ollama"], ids=str)
+def test_every_variable_of_ollama_is_documented(layout: Layout) -> None:
+    (service,) = layout.services()
+    assert {name for name, _ in service.env if name.startswith("OLLAMA_")} <= {*FLAGS["ollama"]["variables"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "refusal"),
+    [
+        ("sglang", ["--model-path", "m", "--worker-use-ray"], "unrecognized arguments: --worker-use-ray"),
+        ("trtllm-serve", ["m", "--max-seq-len", "8"], "No such option: --max-seq-len"),
+        ("mpirun", ["--mca", "a", "b"], "unknown option '--mca'"),
+        ("ollama", ["serve", "--port", "1"], "unknown command"),
+    ],
+)
+def test_a_stand_in_refuses_what_is_not(tmp_path: Path, name: str, words: list[str], refusal: str) -> None:
+    program = tmp_path / name
+    program.write_text(STANDIN.read_text())
+    (tmp_path / "flags.json").write_text(json.dumps(FLAGS))
+    done = subprocess.run([sys.executable, str(program), *words], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1
+    assert refusal in done.stderr
+
+
+@pytest.mark.parametrize(("tool", "owned"), [("sglang", SGLANG), ("trtllm", TRTLLM)])
+def test_what_is_ours_is_documented_too(tool: str, owned: dict[str, str]) -> None:
+    """A flag that is misspelt here would be free for extra_args."""
+    known = {flag.replace("_", "-") for flag in (*FLAGS[tool]["values"], *FLAGS[tool]["switches"])}
+    assert {*owned} - known <= {"--tp"}
+
+
+@pytest.mark.parametrize("layout", OTHERS, ids=str)
+def test_what_we_set_is_not_a_profiles_to_pass(layout: Layout) -> None:
+    ours = {"--log-level", "--max-num-tokens"}
+    plain = Layout(layout.name, layout.backend, layout.nodes, tuple(p for p in layout.changes if p[0] != "extra_args"))
+    set_here = parts(plain.services()[-1].command)[layout.name]
+    flags = {word.replace("_", "-") for word in set_here if word.startswith("--")}
+    assert flags - ours <= {*engine(layout.name).OWNED}
+
+
+@pytest.mark.parametrize(
+    ("share", "limit", "fraction"), [(0.0, 0.8, 0.5), (0.5, 0.8, 0.6), (0.54, 0.85, 0.674), (0.8, 0.8, 0.01)]
+)
+def test_weights_and_cache_together_take_what_is_allowed(share: float, limit: float, fraction: float) -> None:
+    layout = Layout("trtllm", OTHERS[0].backend, 1, (("weights_share", share), ("gpu_memory_utilization", limit)))
+    assert kv_fraction(layout.spec) == fraction
+    if share:
+        assert share + fraction * (1 - share) <= max(limit, share + 0.01) + 1e-3
