@@ -1,0 +1,99 @@
+"""Results as files: one JSON document each, and the page made of it beside it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from sparkctl.bench.results import FabricResult, Outcome, ServeResult
+from sparkctl.errors import SparkctlError
+from sparkctl.topology import Cluster
+
+LARGEST = 16 << 20
+"""Bytes; a result has some thousand."""
+
+
+def document(result: Outcome) -> dict[str, Any]:
+    """The JSON document, with the figures that are worked out from others."""
+    data = {"schema": result.schema, **asdict(result)}
+    if isinstance(result, FabricResult):
+        return {**data, "verdict": result.verdict}
+    for shown, level in zip(data["levels"], result.levels, strict=True):
+        shown["output_rate"] = level.output_rate
+    return data
+
+
+def save(result: Outcome, page: str, folder: Path) -> tuple[Path, Path]:
+    """Write the document and its page; their paths. Raises SparkctlError where the folder cannot be written."""
+    moment = re.sub(r"[-:]|\+.*", "", result.taken)
+    base = folder / f"{kind(result)}-{result.cluster}-{moment}"
+    paths = base.with_suffix(".json"), base.with_suffix(".html")
+    write(paths[0], json.dumps(document(result), ensure_ascii=False, indent=2) + "\n")
+    write(paths[1], page)
+    return paths
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file with its folder. Raises SparkctlError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        what = f"cannot write {path}: {error.strerror or error}"
+        raise SparkctlError(what, where=str(path), fix="name another place with --output") from error
+
+
+def load(path: Path) -> Outcome:
+    """Read a result. Raises SparkctlError for a file that is none, or of another version."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        if path.stat().st_size > LARGEST:
+            raise _no_result(path, f"it is larger than {LARGEST >> 20} MiB")
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SparkctlError(f"cannot read {path}: {error.strerror or error}", where=str(path)) from error
+    except (ValueError, RecursionError) as error:
+        raise _no_result(path, "it is not JSON") from error
+    schema = data.get("schema") if isinstance(data, dict) else None
+    kinds = {FabricResult.schema: FabricResult, ServeResult.schema: ServeResult}
+    if schema not in kinds:
+        raise _no_result(path, f"its schema is {schema!r}" if schema else "it names no schema")
+    try:
+        found: Outcome = TypeAdapter(kinds[schema]).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _no_result(path, f"{place}: {first['msg']}") from error
+    return found
+
+
+def without_addresses(result: Outcome, cluster: Cluster) -> Outcome:
+    """The result with every address of a node, in words of others too, replaced by the node's name."""
+    named = {address: node.name for node in cluster.nodes for address in (node.address, node.fabric_ip) if address}
+    named |= {cluster.api_ip: cluster.head.name} if cluster.api_ip else {}
+    if isinstance(result, ServeResult):
+        return replace(result, notes=tuple(_hidden(note, named) for note in result.notes))
+    left = (
+        replace(one, what=_hidden(one.what, named), why=_hidden(one.why, named), next=_hidden(one.next, named))
+        for one in result.left_out
+    )
+    return replace(result, left_out=tuple(left))
+
+
+def kind(result: Outcome) -> str:
+    """`fabric` or `serve`."""
+    return "fabric" if isinstance(result, FabricResult) else "serve"
+
+
+def _hidden(text: str, named: Mapping[str, str]) -> str:
+    for address in sorted(named, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w.]){re.escape(address)}(?![\w]|\.\w)", named[address], text)
+    return text
+
+
+def _no_result(path: Path, why: str) -> SparkctlError:
+    fix = "name a .json file that sparkctl bench fabric or sparkctl bench serve wrote"
+    return SparkctlError(f"{path} is no result of sparkctl bench: {why}", where=str(path), fix=fix)
