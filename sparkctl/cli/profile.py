@@ -45,6 +45,46 @@ def show(name: NameArgument, json: JsonOption = False) -> int:
     return 0
 
 
+@app.command("import")
+def import_recipe(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe of sparkrun, as YAML.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PATH", help="The profile; profiles/NAME.yaml without it.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    json: JsonOption = False,
+    no_color: NoColorOption = False,
+) -> int:
+    """Make a profile of a sparkrun recipe; say line by line what a profile cannot hold."""
+    from sparkctl.config.recipe import profile_name, read
+
+    path = output or Path("profiles") / f"{profile_name(recipe.stem)}.yaml"
+    imported = read(recipe, path.stem)
+    _write_new(path, imported.text(recipe.name), force=force)
+    screen = Options(json=json, no_color=no_color).screen("profile-import")
+    screen.put(path=str(path), profile=imported.profile, notes=list(imported.notes))
+    for note in imported.notes:
+        screen.tell(f"not carried over: {note}", "yellow")
+    screen.tell(f"wrote {path}")
+    screen.tell(f"next: sparkctl config validate --profile {path if output else path.stem}")
+    screen.finish()
+    return 0
+
+
+def _write_new(path: Path, text: str, *, force: bool) -> None:
+    """Write a file with its folder. Raises SparkctlError where it is there and not to be replaced, or cannot be."""
+    from sparkctl.errors import SparkctlError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise SparkctlError(f"{path} is there", fix="--force replaces it, --output names another one") from error
+    except OSError as error:
+        raise SparkctlError(f"cannot write {path}: {error.strerror}", fix="--output names another place") from error
+
+
 @app.command()
 def schema(json: JsonOption = False) -> int:
     """Print the JSON Schema of profiles."""

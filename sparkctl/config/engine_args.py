@@ -1,13 +1,14 @@
 """Arguments of an engine that a profile must not pass by itself, and what to use instead."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from sparkctl.engines.registry import engine
 from sparkctl.engines.registry import names as engines
+from sparkctl.topology import Cluster
 
-__all__ = ["engines", "faults", "unfit", "value", "ways"]
+__all__ = ["address", "engines", "faults", "lacks", "owned", "tagged", "unfit", "value", "ways"]
 
 _WAYS = {
     "pipeline stages": "-pp|--pipeline[-_]parallel[-_]size",
@@ -22,11 +23,19 @@ def faults(arguments: Sequence[str], name: str = "vllm") -> Iterator[str]:
 
     Raises SparkctlError where there is no such engine.
     """
-    owned = engine(name).OWNED
+    instead_of = owned(name)
     for argument in arguments:
         flag = argument.partition("=")[0].replace("_", "-")
-        if instead := owned.get(flag) or owned.get("*"):
+        if instead := instead_of.get(flag) or instead_of.get("*"):
             yield f"arguments without {flag}; use {instead}"
+
+
+def owned(name: str) -> Mapping[str, str]:
+    """The flags that a profile must not pass to the engine of that name, and what to use instead.
+
+    Raises SparkctlError where there is no such engine.
+    """
+    return engine(name).OWNED
 
 
 def unfit(name: str, wished: str, nodes: int) -> str:
@@ -39,6 +48,21 @@ def unfit(name: str, wished: str, nodes: int) -> str:
     except ValueError as error:
         return str(error)
     return ""
+
+
+def lacks(name: str) -> Mapping[str, str]:
+    """Keys of a profile, such as `engine.dtype`, that the engine cannot honour, each with the reason."""
+    return engine(name).LACKS
+
+
+def tagged(name: str) -> bool:
+    """Whether its models' ids may have a tag."""
+    return engine(name).STORE == "ollama"
+
+
+def address(name: str, cluster: Cluster) -> str:
+    """Where it answers clients."""
+    return engine(name).API.address(cluster)
 
 
 def value(arguments: Sequence[str], *flags: str) -> str:
