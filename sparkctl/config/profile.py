@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool, StringConstraints
 
+from sparkctl.config.guard import Guard
 from sparkctl.config.origin import is_secret
 from sparkctl.config.values import IMAGE_REF, MODEL_ID
 
@@ -182,6 +183,7 @@ class Profile(_Part):
     where: Literal["", "lab"] = Field(default="", description="lab: the addresses are those of the running lab.")
     nodes: Count | Literal["all"] = Field(default="all", description="How many of the configured nodes take part.")
     host: Host = Host()
+    guard: Guard = Guard()
     fabric: Fabric = Fabric()
     store: Store = Store()
     image: Image | None = Field(default=None, description="The engine's image, of every model that names none.")

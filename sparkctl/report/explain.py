@@ -15,6 +15,11 @@ WHY: Mapping[str, str] = {
     "docker": "Engines run in containers, and the login must reach Docker without sudo.",
     "state": "Keys, secrets and records of what sparkctl made lie in one folder that only its owner reads.",
     "packages": "Tools that the steps below use on the node.",
+    "guard": "A Spark that runs out of memory freezes, until somebody cuts its power. This program stops the engine"
+    " before that (docs/memory-guard.md).",
+    "guard-trip": "What the watchdog stopped stays stopped until it is started again: it would run into the same wall.",
+    "earlyoom": "The second line behind the watchdog: it ends the largest process, whoever started it.",
+    "swap": "A Spark that swaps thrashes for hours before it says that its memory is full.",
     "ports": "A server that finds its port taken ends minutes after it was started.",
     "fabric": "Ranks exchange tensors over this interface for every token. A link that came up at a fraction of its"
     " speed, or traffic that leaves by another interface, makes serving many times slower.",

@@ -134,8 +134,8 @@ def _short(node: NodeGpus) -> str:
     if node.error:
         return "unreachable"
     cards = [" ".join(_figures(card)) for card in node.gpus] or ["no GPU"]
-    held = sum(holder.bytes or 0 for holder in node.processes)
-    return f"{', '.join(cards)} {_used(node)}, {size(held)} by {len(node.processes)} processes"
+    held, count = sum(holder.bytes or 0 for holder in node.processes), len(node.processes)
+    return f"{', '.join(cards)} {_used(node)}, {size(held)} by {count} process{'es' * (count != 1)}"
 
 
 def _card(card: Card) -> str:

@@ -11,6 +11,7 @@ from sparkctl.errors import SparkctlError
 from sparkctl.facts.engine import LOOK_SECONDS
 from sparkctl.stacks.budgets import memory_steps
 from sparkctl.stacks.goods import HF_TOKEN, Goods, backends, caches, image_steps, model_steps, store_steps
+from sparkctl.stacks.guard import watchdog_steps
 from sparkctl.stacks.workload import Workload, cleared
 from sparkctl.steps import cache, fabric, host, host_docker, host_ports, host_state, packages, ssh_trust
 from sparkctl.steps.host import HostWish
@@ -95,12 +96,13 @@ def _stack(config: "Config", look_seconds: int, running: Iterable["Served"]) -> 
 
 def _hosts(config: "Config") -> Iterable[Step]:
     cluster, profile, goods = config.cluster, config.profile, Goods(config)
-    extra = {cluster.head.name: ("python3", "curl")}
+    extra = {node.name: ("python3",) for node in cluster.nodes} | {cluster.head.name: ("python3", "curl")}
     return (
         *host.steps(cluster, {node.name: _host_wish(config, node) for node in cluster.nodes}),
         *host_docker.steps(cluster),
         *host_state.steps(cluster),
         *packages.steps(cluster, store=profile.store.kind, allowed=profile.host.install_packages, extra=extra),
+        *watchdog_steps(config),
         *host_ports.steps(cluster, _ports(config) if serves(config) else []),
         *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit, prefix=_prefix(config)),
         *ssh_trust.steps(cluster),

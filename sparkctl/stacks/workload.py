@@ -144,7 +144,7 @@ class Workload:
         config, node, goods = self.config, service.node, Goods(self.config)
         head = config.cluster.head.name
         names = ["docker", "state", "cache", "ports", goods.image_step(self.served), f"leftovers{self.served.suffix}"]
-        names += ["fabric"] * bool(config.cluster.workers)
+        names += ["guard", "guard-trip", *["fabric"] * bool(config.cluster.workers)]
         needs = [step_id(intent_name(self.served.suffix), head), *(step_id(name, node) for name in names)]
         if registry.engine(self.served.engine.name).LOOK:
             needs.append(step_id(goods.look_step(self.served), head))

@@ -1,0 +1,39 @@
+"""What keeps the nodes from running out of memory: the watchdog, and what `setup` adds to it."""
+
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from sparkctl.core.step import Step
+from sparkctl.engines.registry import ENGINES
+from sparkctl.steps import guard, guard_earlyoom, guard_swap
+from sparkctl.steps.guard import GuardWish
+
+if TYPE_CHECKING:
+    from sparkctl.config.load import Config
+
+
+def steps(config: "Config") -> tuple[Step, ...]:
+    """Everything that `setup` does about memory, on every node: watchdog, earlyoom, swap."""
+    wish, cluster, host = config.profile.guard, config.cluster, config.profile.host
+    second = guard_earlyoom.steps(cluster, wish.earlyoom_percent * wish.earlyoom, allowed=host.install_packages)
+    return (*watchdog_steps(config), *second, *guard_swap.steps(cluster, wish.swap == "off", host.reserve_gib))
+
+
+def watchdog_steps(config: "Config") -> tuple[Step, ...]:
+    """The watchdog of every node, which `up` brings, too; where the profile wants none, what takes it away."""
+    program = resources.files("sparkctl.node").joinpath("watchdog.py").read_text(encoding="utf-8")
+    return guard.steps(config.cluster, _wish(config) if config.profile.guard.watchdog else None, program)
+
+
+def _wish(config: "Config") -> GuardWish:
+    """Services are called as their engine is, Ray's own begin with `ray-` and go last: the API waits for them."""
+    wish, engines = config.profile.guard, dict.fromkeys((*ENGINES, *(served.engine.name for served in config.served)))
+    return GuardWish(
+        floor_gib=wish.floor_gib,
+        low_gib=wish.low_gib,
+        low_s=wish.low_s,
+        pressure=wish.pressure_percent,
+        pressure_s=wish.pressure_s,
+        stop_s=wish.stop_s,
+        order=(*engines, "ray-"),
+    )
