@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
+from sparkctl.config import engine_args
 from sparkctl.config.profile import Engine, Image, Model, Placed, Ports, Profile, Role
 from sparkctl.topology import Cluster
 
@@ -47,7 +48,7 @@ class Served:
     @property
     def url(self) -> str:
         """The base URL for OpenAI's clients."""
-        return f"http://{self.cluster.api_ip}:{self.ports.api}/v1"
+        return f"http://{engine_args.address(self.engine.name, self.cluster)}:{self.ports.api}/v1"
 
     def place(self, *keys: str) -> tuple[str, ...]:
         """Where a key of it may stand in the profile, before the profile's own."""

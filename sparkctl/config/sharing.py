@@ -23,8 +23,22 @@ def faults(fit: "Fit", served: Served) -> Iterator[Problem]:
     if accepted := engine_args.unfit(served.engine.name, served.engine.backend, len(served.cluster.nodes)):
         found = f"{served.engine.backend} of {served.engine.name} on {len(served.cluster.nodes)} nodes"
         yield fit.refused(served.place("engine", "backend"), found, accepted)
+    yield from _unknown(fit, served)
     yield from _parallel(fit, served)
     yield from _memory(fit, served)
+
+
+def _unknown(fit: "Fit", served: Served) -> Iterator[Problem]:
+    """What the engine knows nothing of: keys, and a tag in the name of a model of the hub's."""
+    for key, reason in engine_args.lacks(served.engine.name).items():
+        name, _, field = key.partition(".")
+        part = getattr(served, name)
+        if part and (value := getattr(part, field)) != type(part).model_fields[field].default:
+            found = f"{value} with {served.engine.name}"
+            yield fit.refused(served.place(name, field), found, f"nothing: {reason}")
+    if ":" in served.model.id and not engine_args.tagged(served.engine.name):
+        accepted = "ORG/NAME as on the model hub; a tag belongs to Ollama's models"
+        yield fit.refused(served.place("model", "id"), served.model.id, accepted)
 
 
 def ports_of(served: Served) -> dict[str, int]:

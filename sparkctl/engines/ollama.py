@@ -17,7 +17,6 @@ LOOK = False
 LACKS: dict[str, str] = {
     "engine.dtype": "a model of Ollama's comes quantized: name another tag in model.id",
     "engine.load_format": "Ollama knows one format",
-    "engine.gpu_memory_utilization": "Ollama takes what model and context need",
     "engine.trust_remote_code": "a model of Ollama's brings no code",
     "engine.expert_parallel": "Ollama runs on one node",
     "role.temperature": "Ollama has it in the Modelfile: name a model that was made with it",

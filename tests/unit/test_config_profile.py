@@ -238,3 +238,37 @@ def test_a_profile_that_cannot_be_read(world: World) -> None:
         profiles.read("./no/such.yaml", world.folder)
     assert caught.value.problems[0].found == "cannot be read: No such file or directory"
     assert profiles.summary(world.folder / "none.yaml") == "(cannot be read: sparkctl profile show says why)"
+
+
+SGLANG = "name: tiny\nimage: {ref: e:1}\nmodel: {id: o/m}\nengine:\n  name: sglang\n"
+
+
+def test_every_engine_is_chosen_by_its_name(world: World) -> None:
+    for name in ("vllm", "sglang", "trtllm"):
+        assert world.profile("tiny", SGLANG.replace("sglang", name)).load("tiny").served[0].engine.name == name
+    (unknown,) = problems(world, SGLANG.replace("sglang", "sglan"))
+    assert (unknown.where, unknown.name, unknown.nearest) == ("profiles/tiny.yaml:5", "engine.name", "sglang")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "accepted"),
+    [
+        ("name: trtllm\n  dtype: float16", "engine.dtype", "nothing: trtllm-serve takes the type"),
+        ("name: ollama\n  load_format: auto", "engine.load_format", "nothing: Ollama knows one format"),
+        ("name: sglang\n  extra_args: [--api-key, k]", "engine.extra_args", "arguments without --api-key; use VLLM_"),
+        ("name: trtllm\n  extra_args: [--max-seq-len=9]", "engine.extra_args", "use engine.max_model_len"),
+        ("name: ollama\n  extra_args: [--x]", "engine.extra_args", "use engine.env"),
+        ("name: sglang\n  backend: ray", "engine.backend", "mp or auto"),
+    ],
+)
+def test_what_an_engine_does_not_know_is_refused(world: World, text: str, name: str, accepted: str) -> None:
+    found = problems(world, SGLANG.replace("name: sglang", text) + "nodes: 1\n")
+    assert [problem.name for problem in found] == [name]
+    assert accepted in found[0].accepted
+
+
+def test_a_tag_is_ollamas(world: World) -> None:
+    tagged = SGLANG.replace("o/m", "'gpt-oss:20b'") + "nodes: 1\n"
+    assert [problem.name for problem in problems(world, tagged)] == ["model.id"]
+    config = world.profile("tiny", tagged.replace("sglang", "ollama")).load("tiny")
+    assert config.served[0].url == "http://127.0.0.1:8000/v1"
