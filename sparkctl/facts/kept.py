@@ -20,7 +20,8 @@ MODULES = ("__init__", "__main__", "nodes", "records", "stack", "unit", "watch")
 class UnitFact:
     """One stack on record. `digest` is of what served last, `wished` of a change in progress; both may be empty.
 
-    `ids` are the containers that served last, by `service@node`; `note` is what the keeper has to say.
+    `ids` are the containers that served last, by `service@node`; `note` is what the keeper has to say, `trouble`
+    whether that is something to be seen to.
     """
 
     digest: str = ""
@@ -28,6 +29,7 @@ class UnitFact:
     wished: str = ""
     ids: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    trouble: bool = False
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,8 @@ def _kept(answer: Answer) -> KeptFact:
 def _unit(records: Mapping[str, Mapping[str, Any]]) -> UnitFact:
     good, wish, note = (records.get(f"{name}.json", {}) for name in ("good", "wish", "note"))
     ids = {key: str(value) for key, value in _mapping(good.get("ids")).items()}
-    said = str(note.get("text", ""))
-    return UnitFact(str(good.get("digest", "")), _number(good), str(wish.get("digest", "")), ids, said)
+    said, trouble = str(note.get("text", "")), note.get("trouble") is True
+    return UnitFact(str(good.get("digest", "")), _number(good), str(wish.get("digest", "")), ids, said, trouble)
 
 
 def _history(answer: Answer) -> tuple[Generation, ...]:

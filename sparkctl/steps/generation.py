@@ -13,6 +13,7 @@ from sparkctl.core.lock import lock_path
 from sparkctl.core.service import Service, spec_hash
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending, Step, step_id
 from sparkctl.facts.docker import CONTAINERS, ImageFact, image_probe
+from sparkctl.facts.engine import PATIENT_SECONDS
 from sparkctl.facts.kept import UnitFact, keeper_dir, kept_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.runtimes.containers import container_name
@@ -37,7 +38,7 @@ class Stack:
     """One served model as a whole, of the cluster on whose head the keeper is.
 
     `unit` is its name there, `suffix` what the names of its steps end in, `memory` what each of its nodes must have
-    available before it starts, in bytes by name.
+    available before it starts, in bytes by name; `back_to` is the generation that a rollback wants again.
     """
 
     cluster: Cluster
@@ -49,6 +50,7 @@ class Stack:
     revision: str
     join: JoinStep | None = None
     memory: tuple[tuple[str, int], ...] = ()
+    back_to: int = 0
 
     @property
     def services(self) -> tuple[Service, ...]:
@@ -61,20 +63,22 @@ class Stack:
         return self.services[0].image
 
     def digest(self, image: ImageFact) -> str:
-        """What makes it what it is."""
-        return spec_hash([entry["spec"] for entry in self._entries(image)], [e["name"] for e in self._entries(image)])
+        """What makes it what it is, and how it is brought up."""
+        return spec_hash(self._lasting(image))
 
     def record(self, image: ImageFact, changes: tuple[str, ...]) -> dict[str, Any]:
         """What the keeper needs to bring it up, and a later sparkctl to go back to it; holds no secret."""
-        nodes = {node.name: node for node in self.cluster.nodes}
-        head = self.cluster.head
+        told = {"changes": [*changes], "back_to": self.back_to}
+        return {**self._lasting(image), **told, "digest": self.digest(image)}
+
+    def _lasting(self, image: ImageFact) -> dict[str, Any]:
+        nodes, head = {node.name: node for node in self.cluster.nodes}, self.cluster.head
         at_work = dict.fromkeys((head.name, *(service.node for service in self.services)))
         ways = {n: [] if n == head.name else [*ssh_command(Way(self.cluster, head, nodes[n]))] for n in at_work}
         return {
             "unit": self.unit,
             "cluster": self.cluster.name,
             "lock": lock_path(self.cluster.name),
-            "digest": self.digest(image),
             "nodes": ways,
             "users": {name: nodes[name].user for name in at_work},
             "memory": dict(self.memory),
@@ -85,16 +89,25 @@ class Stack:
             "revision": self.revision,
             "image": self.reference,
             "image_id": image.id,
-            "changes": [*changes],
+            "suffix": self.suffix,
+            "image_step": self.containers[0].image,
             "services": [asdict(service) for service in self.services],
+            "serving": self._serving,
+            "join": self.join and {"nodes": _names(self.join.cluster), "port": self.join.port, "s": self.join.seconds},
         }
 
     @property
+    def _serving(self) -> dict[str, Any]:
+        """What a later sparkctl makes the step anew from."""
+        step = self.serving
+        kept = {"port": step.port, "model": step.model, "key_path": step.key_path, "seconds": step.seconds}
+        return {**kept, "name": step.name, "nodes": _names(step.cluster)}
+
+    @property
     def _api(self) -> dict[str, Any]:
-        serving, head = self.serving, self.cluster.head
-        key = f"{self.cluster.state_dir(head)}/secrets/{serving.key_path.rpartition('/')[2]}"
-        url = f"http://{serving.cluster.api_ip}:{serving.port}"
-        return {"url": url, "model": serving.model, "key": key, "seconds": serving.seconds}
+        """The look at the API that `up` takes, on the node where it answers."""
+        look = self.serving.look(PATIENT_SECONDS)
+        return {"node": self.serving.node, "look": look.script, "seconds": self.serving.seconds}
 
     def _entries(self, image: ImageFact) -> list[dict[str, Any]]:
         return [
@@ -221,9 +234,11 @@ class GenerationStep(OnHead):
         if image is None or len(ids) < len(self.stack.services):
             serving = self.stack.serving
             return Pending(step_id(serving.name, serving.node), unit.note)
-        if unit.digest == self.stack.digest(image) and dict(unit.ids) == ids and not unit.wished:
-            return Ok(f"generation {unit.generation}" + f"; {unit.note}" * bool(unit.note))
         commit = (self._ask("put what serves on record, and remove what it replaced", "commit"),)
+        if unit.digest == self.stack.digest(image) and dict(unit.ids) == ids and not unit.wished:
+            if unit.trouble:
+                return Drifted((unit.note,), commit, symptom=True)
+            return Ok(f"generation {unit.generation}" + f"; {unit.note}" * bool(unit.note))
         if not unit.digest:
             return Absent(commit, unit.note, symptom=True)
         said = (f"generation {unit.generation} is on record, and another one runs", *([unit.note] * bool(unit.note)))
@@ -285,6 +300,10 @@ def stack_steps(stack: Stack) -> tuple[Step, ...]:
     join = (stack.join,) if stack.join else ()
     ends = (IntentStep(stack.cluster, stack), GenerationStep(stack.cluster, stack))
     return (ends[0], *stack.containers, *join, stack.serving, ends[1])
+
+
+def _names(cluster: Cluster) -> list[str]:
+    return [node.name for node in cluster.nodes]
 
 
 def intent_name(suffix: str) -> str:

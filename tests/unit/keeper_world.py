@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sparkctl.data import node_program
+from sparkctl.facts.engine import api_probe
 from sparkctl.facts.kept import MODULES
 
 DOCKER = '''#!{python}
@@ -145,7 +146,7 @@ class World:
         file.write_text(json.dumps({**self.record(digest), **values}))
 
     def record(self, digest: str) -> dict[str, Any]:
-        port = self.server.server_address[1]
+        look = api_probe("127.0.0.1", self.server.server_address[1], "m", str(self.folder / "secret"))
         ask = {"argv": ["docker", "exec"], "addresses": ["10.0.0.1", "10.0.0.2"], "seconds": 5}
         return {
             "unit": "serving",
@@ -169,12 +170,7 @@ class World:
                 }
                 for service, node, stands_on in SERVICES
             ],
-            "api": {
-                "url": f"http://127.0.0.1:{port}",
-                "model": "m",
-                "key": str(self.folder / "secret"),
-                "seconds": 2,
-            },
+            "api": {"node": "spark-1", "look": look.script, "seconds": 2},
             "by": "tester@laptop",
             "changes": [],
         }

@@ -3,8 +3,7 @@
 import json
 import shlex
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -45,8 +44,11 @@ def stale(record: Record, there: dict[str, Found]) -> list[Record]:
     return starting
 
 
-def bring_up(record: Record) -> Record:
-    """Start what does not run, each after what it waits for; the record, with the new lives. Raises Failure."""
+def bring_up(record: Record, keep: Callable[[Record], None]) -> None:
+    """Start what does not run, each after what it waits for, until a token comes. Raises Failure.
+
+    `keep` gets the record with the new lives once all is started, and with the new boots once all serves.
+    """
     there = kept(record, look(record))
     starting = stale(record, there)
     for entry in reversed(starting):
@@ -63,18 +65,24 @@ def bring_up(record: Record) -> Record:
             run(record, node, [*(["sudo", "-n"] if record["nodes"][node] else []), *drop])
         say(f"starting {entry['name']} on {entry['node']}")
         run(record, entry["node"], ["docker", "start", there[key_of(entry)].id])
+    started = {**record, "lives": lives(record)}
+    keep(started)
     await_token(record)
-    return {**record, **lives(record)}
+    keep({**started, "boots": boots(record)})
 
 
 def lives(record: Record) -> Record:
-    """Which life of each container stands on which others, and the boots that they belong to. Raises Failure."""
+    """Which life of each container stands on which others. Raises Failure."""
     there = kept(record, look(record))
-    under = {
+    return {
         there[key_of(e)].life: [there[f"{service}@{node}"].life for service, node in e["stands_on"]]
         for e in record["containers"]
     }
-    return {"lives": under, "boots": {node: run(record, node, ["sh", "-c", BOOT]).strip() for node in record["nodes"]}}
+
+
+def boots(record: Record) -> Record:
+    """Which boot of each node this is. Raises Failure."""
+    return {node: run(record, node, ["sh", "-c", BOOT]).strip() for node in record["nodes"]}
 
 
 def await_memory(record: Record) -> None:
@@ -110,7 +118,7 @@ def await_joined(record: Record, entry: Record) -> None:
 def await_token(record: Record) -> None:
     """Return once a token comes through; raises Failure where a container ends before, or time is over."""
     deadline = time.monotonic() + record["api"]["seconds"]
-    while not answers(record["api"]):
+    while not answers(record):
         for key, found in kept(record, look(record)).items():
             if found.status != "running":
                 raise Failure(f"{key} ended with status {found.code} while loading")
@@ -119,26 +127,22 @@ def await_token(record: Record) -> None:
         time.sleep(0.5)
 
 
-def answers(api: Record) -> bool:
-    """Whether a client would get a token now."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    body = {"model": api["model"], "prompt": "1", "max_tokens": 1, "temperature": 0, "stream": True}
+def answers(record: Record) -> bool:
+    """Whether a client would get a token now, by the very look that sparkctl takes on the node of the API."""
     try:
-        with direct.open(api["url"] + "/health", timeout=5):
-            pass
-        head = {"Content-Type": "application/json", "Authorization": f"Bearer {Path(api['key']).read_text().strip()}"}
-        ask = urllib.request.Request(api["url"] + "/v1/completions", json.dumps(body).encode(), head)  # noqa: S310
-        with direct.open(ask, timeout=30) as answer:
-            return any(b'"choices"' in line for line in answer)
-    except (OSError, urllib.error.URLError, ValueError):
+        said = run(record, record["api"]["node"], ["bash", "-c", record["api"]["look"]])
+    except Failure:
         return False
+    chunks = [line for line in said.splitlines() if line.startswith("data: {")]
+    return any('"choices"' in line for line in chunks) and not any('"error"' in line for line in chunks)
 
 
 def save_secrets(record: Record) -> None:
     """A copy that only root reads of every secret that the stack needs. Raises Failure."""
     for node, path in record["secrets"]:
         safe = HOME / "secrets" / node / Path(path).name
-        safe.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in (safe.parent.parent, safe.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
         safe.touch(mode=0o600)
         safe.write_text(run(record, node, ["cat", path]))
 

@@ -6,7 +6,7 @@ import time
 
 from .nodes import look, run
 from .records import HOME, Failure, Record, history, next_number, now, read, remember, say, write
-from .stack import STOP_SECONDS, bring_up, kept, key_of, lives, save_secrets
+from .stack import STOP_SECONDS, boots, bring_up, kept, key_of, lives, save_secrets
 
 PREVIOUS = "-previous"
 """What the name of a container ends in while its successor is tried."""
@@ -32,6 +32,10 @@ class Unit:
         if read(self.folder / "note.json").get("text") != text:
             write(self.folder / "note.json", {"text": text, "at": now(), **more})
 
+    def keep(self, record: Record) -> None:
+        """Put on record what serves."""
+        write(self.folder / "good.json", record)
+
     def commit(self) -> None:
         """What runs now is what is wanted: on record for the next boot, what it replaced is gone. Raises Failure."""
         old, record = self.good, self.wish or self.good
@@ -42,13 +46,13 @@ class Unit:
         except KeyError as missing:
             raise Failure(f"{missing.args[0][1]} does not run on {missing.args[0][0]}") from missing
         record = {**record, "ids": ids}
-        record |= lives(record)
+        record |= {"lives": lives(record), "boots": boots(record)}
         save_secrets(record)
         if record["digest"] == old.get("digest"):
             record |= {name: old[name] for name in ("generation", "at")}
         else:
             record |= {"generation": self._number(record), "at": now()}
-        write(self.folder / "good.json", record)
+        self.keep(record)
         remember({**record, "outcome": "serves"})
         drop_previous(old)
         drop_previous(record)
@@ -70,13 +74,13 @@ class Unit:
             remember({**wish, "generation": next_number(), "at": now(), "outcome": f"failed: {why}"})
         if not good:
             self.folder.joinpath("wish.json").unlink(missing_ok=True)
-            return self.note(f"{why}; nothing served before that could be put back")
+            return self.note(f"{why}; nothing served before that could be put back", trouble=True)
         self._take_away(good, wish)
         gap_since = self._put_names_back(good)
         try:
-            write(self.folder / "good.json", bring_up(good))
+            bring_up(good, self.keep)
         except Failure as error:
-            self.note(f"{why}; generation {good['generation']} did not come back either: {error}", failed=True)
+            self.note(f"{why}; generation {good['generation']} did not come back either: {error}", trouble=True)
             raise
         finally:
             self.folder.joinpath("wish.json").unlink(missing_ok=True)

@@ -43,7 +43,7 @@ class Watch:
             began = self._since.setdefault(f"{unit.name} {wish['digest']}", time.monotonic())
             if not complete(wish):
                 unit.restore("sparkctl was cut off in the middle of a change")
-            elif answers(wish["api"]):
+            elif answers(wish):
                 unit.commit()
             elif time.monotonic() > began + wish["api"]["seconds"]:
                 unit.restore(f"sparkctl was cut off, and no token came within {wish['api']['seconds']:.0f} s")
@@ -55,7 +55,7 @@ class Watch:
             if read(unit.folder / "note.json").get("waiting"):
                 (unit.folder / "note.json").unlink()
         elif away := ", ".join(node for node, boot in boots.items() if not boot):
-            unit.note(f"waiting for {away}, which does not answer over the fabric", waiting=True)
+            unit.note(f"waiting for {away}, which does not answer over the fabric", trouble=True, waiting=True)
         elif read(unit.folder / "tried.json").get("boots") != boots:
             with locked(good) as ours:
                 if ours and not unit.wish and unit.good == good:
@@ -89,13 +89,13 @@ def complete(wish: Record) -> bool:
 
 def revive(unit: Unit, good: Record) -> None:
     """One try to bring a stack back; leaves word either way."""
-    say(f"{unit.name}: a node was booted anew")
+    unit.note(f"a node was booted: generation {good['generation']} is being brought back", trouble=True)
     began = time.monotonic()
     try:
         await_engines(good)
-        write(unit.folder / "good.json", bring_up(good))
+        bring_up(good, unit.keep)
     except Failure as error:
-        unit.note(f"did not come back after a boot: {error}; it is not tried again: sparkctl up", failed=True)
+        unit.note(f"did not come back after a boot: {error}; it is not tried again: sparkctl up", trouble=True)
         return
     took = time.monotonic() - began
     unit.note(f"generation {good['generation']} came back by itself {took:.0f} s after the boot was seen")
@@ -120,7 +120,9 @@ def locked(record: Record) -> Iterator[bool]:
     """The cluster's lock, as sparkctl takes it (core/lock.py): whether it is ours."""
     path = Path(record["lock"])
     with suppress(FileExistsError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666))
+        made = os.open(path, os.O_CREAT | os.O_EXCL)
+        os.fchmod(made, 0o666)
+        os.close(made)
     with path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -130,7 +132,8 @@ def locked(record: Record) -> Iterator[bool]:
         ours = path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino
         if ours:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            path.write_text(f"keeper@{os.uname().nodename}\tkeeper\t{os.getpid()}\t{stamp}")
+            with open(os.open(path, os.O_WRONLY | os.O_TRUNC), "w") as holder:  # noqa: PTH123 - never with O_CREAT
+                holder.write(f"keeper@{os.uname().nodename}\tkeeper\t{os.getpid()}\t{stamp}")
         yield ours
 
 
