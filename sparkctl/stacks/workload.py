@@ -14,12 +14,13 @@ from sparkctl.memory.demand import GB10_GIB
 from sparkctl.runtimes.docker import ContainerStep
 from sparkctl.stacks.goods import Goods, backends, caches
 from sparkctl.steps.choice import ByImage
-from sparkctl.steps.generation import ONLY, Stack, intent_name, stack_steps
+from sparkctl.steps.generation import intent_name, stack_steps
 from sparkctl.steps.leftovers import LeftoversStep
 from sparkctl.steps.ollama import OllamaModelStep, store_path
 from sparkctl.steps.ray import JoinStep
 from sparkctl.steps.secret import secret_path
 from sparkctl.steps.serving import ServingStep
+from sparkctl.steps.stack import ONLY, Stack
 from sparkctl.topology import Node
 
 if TYPE_CHECKING:
