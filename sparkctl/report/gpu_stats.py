@@ -101,8 +101,8 @@ def _holder(process: GpuProcess, container: ContainerFact | None, cluster: str, 
 
 
 def gpu_stats_data(stats: GpuStats) -> dict[str, Any]:
-    """For --json."""
-    return asdict(stats)
+    """For --json; what is unknown is left out."""
+    return asdict(stats, dict_factory=lambda members: {key: value for key, value in members if value is not None})
 
 
 def show_gpu_stats(stats: GpuStats, glyphs: Glyphs) -> list[Line]:
