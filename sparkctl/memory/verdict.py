@@ -132,11 +132,11 @@ def judge(checkpoint: Checkpoint, wish: Wish, rooms: tuple[Room, ...]) -> Verdic
     Raises ConfigError where the heads cannot be split as wished, or the share is beyond MOST_UTILIZATION.
     """
     if not 0 < wish.utilization <= MOST_UTILIZATION:
-        accepted = (
-            f"more than 0 and at most {MOST_UTILIZATION:.2f}: beyond it a Spark freezes, and no force is offered"
-        )
+        accepted = f"more than 0 and at most {MOST_UTILIZATION:.2f}, which no --force exceeds: a Spark freezes"
         raise ConfigError(
-            (Problem("--util", "utilization", f"{wish.utilization:g}", accepted),), place="in how much is to be taken"
+            (Problem("--util", "utilization", f"{wish.utilization:g}", accepted),),
+            place="in how much is to be taken",
+            fix="0.80 leaves room for what else runs",
         )
     check_split(checkpoint, wish.tensor_parallel)
     each = demand(checkpoint, wish)
@@ -192,7 +192,7 @@ def _shares(verdict: Verdict) -> list[tuple[str, Wish]]:
     least = max(math.ceil(n.demand.total / n.room.total * 100) / 100 for n in verdict.nodes)
     free = min(math.floor((r.available - r.beside - r.reserve) / r.total * 100) / 100 for r in rooms)
     allowed = min(MOST_UTILIZATION, free)
-    if allowed <= 0:
+    if allowed <= 0 or (allowed < least and allowed == wish.utilization):
         return []
     share = min(max(wish.utilization, least), allowed)
     other = replace(wish, utilization=share)

@@ -82,7 +82,7 @@ def test_sections_follow_the_order_of_work() -> None:
     _, output = loaded("--help")
     places = [output.index(f"\n{title}:\n") for title in SECTIONS]
     assert places == sorted(places)
-    assert [*COMMANDS][:6] == ["init", "config", "profile", "plan", "up", "status"]
+    assert [*COMMANDS][:4] == ["init", "config", "profile", "fit"]
     assert all(f"  {name} " in output for name in COMMANDS)
 
 
