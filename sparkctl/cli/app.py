@@ -25,6 +25,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "status": "Show what runs and what drifted.",
         "test": "Prove that the cluster answers: GPUs, Ray, a streamed token.",
         "logs": "Show the logs of the containers.",
+        "history": "Show what served when, and what changed it.",
+        "rollback": "Serve an earlier generation again.",
     },
     "Models and images": {
         "model": "List, bring, check, pin and remove models on the nodes.",

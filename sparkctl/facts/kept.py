@@ -55,7 +55,10 @@ class KeptFact:
 
 @dataclass(frozen=True)
 class Generation:
-    """One line of the history; `outcome` is `serves`, or how it failed. `record` is all that is needed to go back."""
+    """One line of the history; `outcome` is `serves`, or how it failed; `back_to` is what a rollback went back to.
+
+    `record` is all that is needed to go back to this one.
+    """
 
     number: int
     unit: str
@@ -68,6 +71,7 @@ class Generation:
     changes: tuple[str, ...]
     outcome: str
     digest: str
+    back_to: int
     record: Mapping[str, Any] = field(repr=False, compare=False)
 
     @property
@@ -177,13 +181,14 @@ def _generations(text: str) -> Iterator[Generation]:
             image_id=str(record.get("image_id", "")),
             changes=tuple(map(str, changes)) if isinstance(changes, list) else (),
             digest=str(record.get("digest", "")),
+            back_to=_number(record, "back_to"),
             record=record,
             **words,
         )
 
 
-def _number(record: Mapping[str, Any]) -> int:
-    found = record.get("generation")
+def _number(record: Mapping[str, Any], name: str = "generation") -> int:
+    found = record.get(name)
     return found if isinstance(found, int) else 0
 
 

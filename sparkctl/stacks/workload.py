@@ -108,7 +108,8 @@ class Workload:
         gib = reserve + (served.engine.weights_gib or 0.0) / len(served.cluster.nodes)
         memory = tuple((node.name, int(gib * 2**30)) for node in served.cluster.nodes)
         cluster, model = self.config.cluster, (served.model.id, served.model.revision)
-        return stack_steps(Stack(cluster, self.unit, served.suffix, containers, serving, *model, join, memory))
+        engine, suffix = served.engine.name, served.suffix
+        return stack_steps(Stack(cluster, self.unit, suffix, containers, serving, *model, join, memory, engine))
 
     @property
     def unit(self) -> str:

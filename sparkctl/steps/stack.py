@@ -37,6 +37,7 @@ class Stack:
     revision: str
     join: JoinStep | None = None
     memory: tuple[tuple[str, int], ...] = ()
+    engine: str = "vllm"
     back_to: int = 0
 
     @property
@@ -77,6 +78,7 @@ class Stack:
             "image": self.reference,
             "image_id": image.id,
             "suffix": self.suffix,
+            "engine": self.engine,
             "image_step": self.containers[0].image,
             "services": [asdict(service) for service in self.services],
             "serving": self._serving,
