@@ -1,9 +1,9 @@
 """What keeps the nodes from running out of memory: the watchdog, and what `setup` adds to it."""
 
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from sparkctl.core.step import Step
+from sparkctl.data import node_program
 from sparkctl.engines.registry import ENGINES
 from sparkctl.steps import guard, guard_earlyoom, guard_swap
 from sparkctl.steps.guard import GuardWish
@@ -20,9 +20,9 @@ def steps(config: "Config") -> tuple[Step, ...]:
 
 
 def watchdog_steps(config: "Config") -> tuple[Step, ...]:
-    """The watchdog of every node, which `up` brings, too; where the profile wants none, what takes it away."""
-    program = resources.files("sparkctl.node").joinpath("watchdog.py").read_text(encoding="utf-8")
-    return guard.steps(config.cluster, _wish(config) if config.profile.guard.watchdog else None, program)
+    """The watchdog of every node, which `up` brings, too; where none is wanted or nothing runs, what takes it away."""
+    wanted = config.profile.guard.watchdog and config.profile.components
+    return guard.steps(config.cluster, _wish(config) if wanted else None, node_program("watchdog"))
 
 
 def _wish(config: "Config") -> GuardWish:
