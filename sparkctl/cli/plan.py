@@ -45,14 +45,18 @@ def plan(
 
 
 def show_dry_run(options: Options, until: str) -> "Plan":
+    """What `up` would do."""
+    from sparkctl.stacks.serving import steps
+
+    screen, config = options.screen("plan"), load_config(options)
+    return look(options, screen, config, within(steps(config), until))
+
+
+def look(options: Options, screen: "Screen", config: "Config", todo: "Sequence[Step]") -> "Plan":
     """Read the nodes, make the plan, show it. The sessions are used as probers, which cannot write."""
     from sparkctl.core.plan import gather, make_plan
     from sparkctl.report.plan_view import count
-    from sparkctl.stacks.serving import steps
 
-    screen = options.screen("plan")
-    config = load_config(options)
-    todo = within(steps(config), until)
     with options.waiting() as waiting, open_sessions(config, options, waiting.watch) as sessions:
         made = make_plan(todo, gather(sessions, wants_of(todo), waiting.watch))
     show_plan(screen, config, made)

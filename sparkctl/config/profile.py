@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, Stric
 
 from sparkctl.config.guard import Guard
 from sparkctl.config.origin import is_secret
+from sparkctl.config.setup import Setup
 from sparkctl.config.values import IMAGE_REF, MODEL_ID
 
 Count = Annotated[int, Strict(), Field(ge=1, le=100_000_000)]
@@ -149,6 +150,9 @@ class Role(_Part):
     temperature: Annotated[float, Strict(), Field(ge=0, le=2, allow_inf_nan=False)] | None = Field(
         default=None, description="Sampling temperature where a request names none; null: the model's own."
     )
+    sleep: StrictBool = Field(
+        default=False, description="vLLM's sleep mode: `role switch` lets it sleep where that makes room enough."
+    )
 
 
 class Placed(_Part):
@@ -195,4 +199,5 @@ class Profile(_Part):
         description="Several models, by names of yours; keys of a model win over the profile's.",
     )
     timeouts: Timeouts = Timeouts()
+    setup: Setup = Setup()
     components: tuple[Literal["vllm"], ...] = Field(default=("vllm",), description="What is deployed.")

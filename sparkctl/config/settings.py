@@ -162,6 +162,11 @@ class Settings(BaseSettings):
         """EXTRA_ARGS as a shell splits it."""
         return tuple(shlex.split(self.extra_args or ""))
 
+    @property
+    def fabric_prefix(self) -> int:
+        """Length of the fabric's network prefix in bits; 24 where the head's address names none."""
+        return int(self.fabric_ctrl_cidr.rpartition("/")[2] or 24)
+
     def hf_cache_at(self, home: str) -> str:
         """The model cache on a node with that home folder, absolute."""
         return self.hf_cache.replace("~", home, 1) if self.hf_cache.startswith("~/") else self.hf_cache

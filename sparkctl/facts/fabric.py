@@ -36,6 +36,7 @@ for peer in {peers}; do
 done
 wait
 """
+_PORT = re.compile(r"en(?:P[0-9]+)?p[0-9]+s[0-9]+(f[0-9]+(?:np[0-9]+)?)")
 _RDMA = re.compile(r"(\S+) port \d+ ==> (\S+) \((\w+)\)")
 
 
@@ -80,19 +81,35 @@ class FabricFact:
         """The interface that carries an address."""
         return next((one for one in self.interfaces if address in one.addresses), None)
 
+    def twin(self, name: str) -> str:
+        """The interface of the same port's other PCIe half, as the RoCE devices tell; empty where there is none.
+
+        Both names end alike: enp1s0f1np1 and enP2p1s0f1np1 (facts.md, B).
+        """
+        port = _PORT.fullmatch(name)
+        others = {device.interface for device in self.rdma} & {one.name for one in self.interfaces}
+        matches = (_PORT.fullmatch(other) for other in sorted(others - {name}))
+        return next((match[0] for match in matches if match and port and match[1] == port[1]), "")
+
     def rdma_devices(self, interface: str) -> tuple[str, ...]:
         """The RoCE devices that share the link of an interface."""
         return tuple(device.name for device in self.rdma if device.interface == interface)
 
 
+def half_probe(address: str, peers: Iterable[str], mtu: int | None) -> Probe[FabricFact]:
+    """The same of the interface that carries an address, whatever its name."""
+    nic = f"$(ip -o -4 addr show to {shlex.quote(address)} | awk '{{ print $2; exit }}')"
+    return Probe(f"half:{address}", _script(nic, peers, mtu), _fabric)
+
+
 def fabric_probe(interface: str, peers: Iterable[str], mtu: int | None) -> Probe[FabricFact]:
     """Ask about one interface, and ping every peer through it, all at once; with `mtu` by unfragmented packets too."""
-    script = _SCRIPT.format(
-        nic=shlex.quote(interface),
-        peers=" ".join(map(shlex.quote, peers)),
-        payload=mtu - IP_AND_ICMP_BYTES if mtu else 0,
-    )
-    return Probe(f"fabric:{interface}", script, _fabric)
+    return Probe(f"fabric:{interface}", _script(shlex.quote(interface), peers, mtu), _fabric)
+
+
+def _script(nic: str, peers: Iterable[str], mtu: int | None) -> str:
+    payload = mtu - IP_AND_ICMP_BYTES if mtu else 0
+    return _SCRIPT.format(nic=nic, peers=" ".join(map(shlex.quote, peers)), payload=payload)
 
 
 def _fabric(answer: Answer) -> FabricFact:

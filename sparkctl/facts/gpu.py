@@ -45,6 +45,14 @@ GPU: Probe[GpuFact] = Probe("gpu", gpu_script("name", "driver_version"), lambda 
 """What the driver says; memory is not asked for, as unified memory is reported as `[N/A]` (facts.md, A)."""
 
 
+CUDA: Probe[str] = Probe(
+    "cuda",
+    "timeout -k 1 15 nvidia-smi | sed -n 's/.*CUDA Version: *\\([0-9.]*\\).*/\\1/p' | head -n 1",
+    lambda answer: found[0] if (found := re.findall(r"^[0-9]+\.[0-9.]+$", answer.stdout, re.MULTILINE)) else "",
+)
+"""The newest CUDA that the driver can run, such as 13.0; only the table of nvidia-smi has it. Empty where unknown."""
+
+
 def _gpu(answer: Answer) -> GpuFact:
     found = values(answer.stdout)
     cards = gpu_rows(found, 2)

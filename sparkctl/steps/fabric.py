@@ -1,15 +1,12 @@
 """The fabric of a node: the right address on the right interface, a fast link, and peers that answer over it."""
 
-import ipaddress
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action
 from sparkctl.core.step import Blocked, Finding, Layer, Ok, step_id
 from sparkctl.facts.fabric import FabricFact, Interface, fabric_probe
 from sparkctl.facts.probe import Facts, Probe, Want
-from sparkctl.rendering import render
 from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster, Node
 
@@ -21,20 +18,12 @@ POWER_ADVICE = (
     "supplies for a minute, and check that one cable joins the same port of each"
 )
 
-_HALF = re.compile(r"(enp1s0|enP2p1s0)(f[01]np[01])")
-
-
-@dataclass(frozen=True)
-class Half:
-    """One of the two PCIe halves of a port, and the address it should carry."""
-
-    interface: str
-    address: str
+SETUP_ADVICE = "let sparkctl write its netplan: sparkctl setup; what it would do: sparkctl setup --dry-run -v"
 
 
 @dataclass(frozen=True)
 class FabricStep(OnNode):
-    """The fabric from one node. Changes nothing: an address that is missing comes back as netplan to write.
+    """The fabric from one node. Changes nothing: an address that is missing is the business of `sparkctl setup`.
 
     `mtu` in bytes and None for any, `min_gbit` the least link speed in Gb/s, `prefix` the length of the subnet's
     prefix in the netplan that is proposed.
@@ -62,13 +51,6 @@ class FabricStep(OnNode):
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return ()
 
-    def netplan(self) -> str:
-        """What `/etc/netplan/40-cx7.yaml` should say, both halves of the port in subnets of their own."""
-        return render(
-            "netplan.yaml.j2", halves=halves(self.on.fabric_interface, self.on.fabric_ip), prefix=self.prefix,
-            mtu=self.mtu,
-        )  # fmt: skip
-
     @property
     def _peers(self) -> tuple[Node, ...]:
         return tuple(node for node in self.cluster.nodes if node.name != self.node and node.fabric_ip)
@@ -82,21 +64,14 @@ class FabricStep(OnNode):
         wished, address = self.on.fabric_interface, self.on.fabric_ip
         found, carrier = fact.interface(wished), fact.carrier(address)
         if found is None:
-            names = ", ".join(sorted(_candidates(fact))) or "none"
-            yield Blocked(
-                f"{self.node} has no interface {wished}; those of its fast ports that are up: {names}",
-                "set the interface of the fabric in unified-config.local.env, or look at: ibdev2netdev",
-            )
+            yield no_interface(self.node, wished, fact)
         elif not found.up:
-            yield Blocked(
-                f"{wished} on {self.node} has no link",
-                "check the cable: the same QSFP port on every Spark; then: ip link show " + wished,
-            )
+            yield no_link(self.node, wished)
         elif address not in found.addresses:
             where = f"; {carrier.name} carries it" if carrier else ""
-            yield Blocked(f"{wished} on {self.node} does not carry {address}{where}", self._write_netplan())
+            yield Blocked(f"{wished} on {self.node} does not carry {address}{where}", SETUP_ADVICE)
         elif self.mtu and found.mtu != self.mtu:
-            yield Blocked(f"{wished} on {self.node} has MTU {found.mtu}, not {self.mtu}", self._write_netplan())
+            yield Blocked(f"{wished} on {self.node} has MTU {found.mtu}, not {self.mtu}", SETUP_ADVICE)
 
     def _beyond(self, fact: FabricFact) -> Iterator[Blocked]:
         """What is wrong with the link, or at its other end."""
@@ -107,22 +82,8 @@ class FabricStep(OnNode):
             )
         if not fact.can_ping:
             yield Blocked(f"{self.node} has no ping", "sudo apt-get install iputils-ping")
-        if lost := [peer for peer in self._peers if peer.fabric_ip not in fact.reached]:
-            yield Blocked(
-                f"{_list(lost)} does not answer {self.node} over {self.on.fabric_interface}",
-                "check that the node is up, the cable, and that both addresses are in one subnet",
-            )
-        if self.mtu and (cut := [peer for peer in self._peers if peer.fabric_ip not in fact.whole]):
-            yield Blocked(
-                f"packets of {self.mtu} bytes from {self.node} do not reach {_list(cut)} whole",
-                f"set MTU {self.mtu} on both ends, and on the switch between them",
-            )
-
-    def _write_netplan(self) -> str:
-        return (
-            f"write /etc/netplan/40-cx7.yaml on {self.node}, then: "
-            f"sudo chmod 600 /etc/netplan/40-cx7.yaml && sudo netplan apply\n{self.netplan()}"
-        )
+        peers = [(peer.name, peer.fabric_ip) for peer in self._peers]
+        yield from unreached(self.node, self.on.fabric_interface, peers, fact, self.mtu)
 
     def _note(self, fact: FabricFact) -> str:
         speed = "unknown speed" if fact.megabits is None else f"{fact.megabits / 1000:g} Gb/s"
@@ -138,18 +99,35 @@ def steps(cluster: Cluster, *, mtu: int | None, min_gbit: float, prefix: int = 2
     return tuple(FabricStep(cluster, node, mtu, min_gbit, prefix) for node in on_fabric) if cluster.workers else ()
 
 
-def halves(interface: str, address: str) -> tuple[Half, ...]:
-    """Both halves of a Spark's port: the one named, and its twin in the next subnet (facts.md, B)."""
-    match = _HALF.fullmatch(interface)
-    try:
-        ip = ipaddress.IPv4Address(address)
-        twin = str(ip + 256)
-    except (ipaddress.AddressValueError, ValueError):
-        return (Half(interface, address),)
-    if not match:
-        return (Half(interface, address),)
-    other = {"enp1s0": "enP2p1s0", "enP2p1s0": "enp1s0"}[match[1]]
-    return (Half(interface, address), Half(other + match[2], twin))
+def no_interface(node: str, wished: str, fact: FabricFact) -> Blocked:
+    """An interface is named that the node lacks."""
+    names = ", ".join(sorted(_candidates(fact))) or "none"
+    return Blocked(
+        f"{node} has no interface {wished}; those of its fast ports that are up: {names}",
+        "set the interface of the fabric in unified-config.local.env, or look at: ibdev2netdev",
+    )
+
+
+def no_link(node: str, interface: str) -> Blocked:
+    """Nothing is at the other end."""
+    advice = f"check the cable: the same QSFP port on every Spark; then: ip link show {interface}"
+    return Blocked(f"{interface} on {node} has no link", advice)
+
+
+def unreached(
+    node: str, interface: str, peers: Sequence[tuple[str, str]], fact: FabricFact, mtu: int | None
+) -> Iterator[Blocked]:
+    """The peers, each by name and address, that do not answer, or not to whole packets of `mtu` bytes."""
+    if lost := [peer for peer in peers if peer[1] not in fact.reached]:
+        yield Blocked(
+            f"{_list(lost)} does not answer {node} over {interface}",
+            "check that the node is up, the cable, and that both addresses are in one subnet",
+        )
+    if mtu and (cut := [peer for peer in peers if peer[1] not in fact.whole]):
+        yield Blocked(
+            f"packets of {mtu} bytes from {node} do not reach {_list(cut)} whole",
+            f"set MTU {mtu} on both ends, and on the switch between them",
+        )
 
 
 def _candidates(fact: FabricFact) -> set[str]:
@@ -157,8 +135,8 @@ def _candidates(fact: FabricFact) -> set[str]:
     return {interface.name for interface in up} & {device.interface for device in fact.rdma}
 
 
-def _list(peers: list[Node]) -> str:
-    return ", ".join(f"{peer.name} ({peer.fabric_ip})" for peer in peers)
+def _list(peers: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"{name} ({address})" for name, address in peers)
 
 
 def _roce(devices: tuple[str, ...]) -> str:

@@ -88,7 +88,7 @@ class HostStep(OnNode):
         if self.node != self.cluster.head.name:
             head = self.cluster.head.name
             yield from _skew(host, facts.get(head, HOST), head, self.wish.skew_s)
-            yield from _parity(gpu, facts.get(head, GPU), head)
+            yield from driver_parity(gpu, facts.get(head, GPU), head)
 
 
 def steps(cluster: Cluster, wishes: Mapping[str, HostWish]) -> tuple[HostStep, ...]:
@@ -122,17 +122,22 @@ def _machine(host: HostFact, gpu: GpuFact, dockerd: DockerdFact, wish: HostWish)
         )
     if not wish.gpu:
         return
-    if not any(wish.gpu.lower() in name.lower() for name in gpu.names):
-        found = ", ".join(gpu.names) or ("none that the driver answers for" if gpu.tools else "no NVIDIA driver")
-        yield Trouble(
-            f"no GPU named {wish.gpu} ({found})",
-            "try nvidia-smi on the node; after a driver update it needs a reboot",
-        )
+    yield from missing_gpu(gpu, wish.gpu)
     if dockerd.client and not dockerd.toolkit and "nvidia" not in dockerd.runtimes:
         yield Trouble(
             "Docker cannot hand out the GPU: the NVIDIA container toolkit is missing",
             "sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure --runtime=docker "
             "&& sudo systemctl restart docker",
+        )
+
+
+def missing_gpu(gpu: GpuFact, wished: str) -> Iterator[Trouble]:
+    """No GPU whose name holds the wished text."""
+    if not any(wished.lower() in name.lower() for name in gpu.names):
+        found = ", ".join(gpu.names) or ("none that the driver answers for" if gpu.tools else "no NVIDIA driver")
+        yield Trouble(
+            f"no GPU named {wished} ({found})",
+            "try nvidia-smi on the node; after a driver update it needs a reboot",
         )
 
 
@@ -188,7 +193,7 @@ def _skew(host: HostFact, head: HostFact, head_name: str, allowed: float) -> Ite
         )
 
 
-def _parity(gpu: GpuFact, head: GpuFact, head_name: str) -> Iterator[Trouble]:
+def driver_parity(gpu: GpuFact, head: GpuFact, head_name: str) -> Iterator[Trouble]:
     """Different drivers work, 2.4 times slower (facts.md, A)."""
     if gpu.driver and head.driver and gpu.driver != head.driver:
         yield Trouble(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sparkctl.core.action import Action
 from sparkctl.core.actions import Reconnect, Run, Script
-from sparkctl.core.step import Blocked, Drifted, Finding, Layer, Ok, step_id
+from sparkctl.core.step import Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.dockerd import DOCKERD
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.facts.state import GROUP, state_path, state_probe
@@ -18,15 +18,17 @@ class DockerStep(OnNode):
     """Starts an engine that is installed and stopped, and joins our user to the group docker.
 
     A new membership asks for a new connection, which would cut what works on the old one: all that might do so at
-    the same time needs this step.
+    the same time needs this step. `after` are the steps of the node that come first; where `packages` are among
+    them, an engine that is missing is to come.
     """
 
     name: str = "docker"
     layer: Layer = Layer.HOST
+    after: tuple[str, ...] = ("host", "state")
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("host", self.node), step_id("state", self.node))
+        return tuple(step_id(name, self.node) for name in self.after)
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -34,6 +36,8 @@ class DockerStep(OnNode):
 
     def check(self, facts: Facts) -> Finding:
         engine = facts.get(self.node, DOCKERD)
+        if not engine.client and "packages" in self.after:
+            return Pending(step_id("packages", self.node))
         if not (engine.client and (engine.engine or engine.version)):
             return Blocked(
                 f"no Docker engine is installed on {self.node}",
@@ -69,6 +73,6 @@ class DockerStep(OnNode):
         return state_path(self.cluster, self.on, GROUP)
 
 
-def steps(cluster: Cluster) -> tuple[DockerStep, ...]:
-    """One for every node."""
-    return tuple(DockerStep(cluster, node) for node in cluster.nodes)
+def steps(cluster: Cluster, after: tuple[str, ...] = ("host", "state")) -> tuple[DockerStep, ...]:
+    """One for every node, each after those steps of its node."""
+    return tuple(DockerStep(cluster, node, after=after) for node in cluster.nodes)

@@ -15,8 +15,9 @@ from sparkctl.topology import Cluster
 
 @dataclass(frozen=True)
 class StateStep(OnNode):
-    """`~/.sparkctl/<cluster>`, for our user alone."""
+    """`~/.sparkctl/<cluster>`, for our user alone; `verb` is the command that takes it away."""
 
+    verb: str = "down"
     name: str = "state"
     layer: Layer = Layer.HOST
 
@@ -61,15 +62,15 @@ class StateStep(OnNode):
 
     @property
     def _readme(self) -> str:
-        return render("state-readme.j2", cluster=self.cluster.name)
+        return render("state-readme.j2", cluster=self.cluster.name, verb=self.verb)
 
     def _fact(self, facts: Facts) -> StateFact:
         return facts.get(self.node, state_probe(self.cluster, self.on))
 
 
-def steps(cluster: Cluster) -> tuple[StateStep, ...]:
+def steps(cluster: Cluster, verb: str = "down") -> tuple[StateStep, ...]:
     """One for every node."""
-    return tuple(StateStep(cluster, node) for node in cluster.nodes)
+    return tuple(StateStep(cluster, node, verb) for node in cluster.nodes)
 
 
 def tidy(folder: str) -> str:

@@ -1,7 +1,7 @@
 """Commands that the other steps need on the nodes, and the Debian packages that bring them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sparkctl.core.action import Action
 from sparkctl.core.actions import InstallPackages, RemovePackages
@@ -21,6 +21,9 @@ PACKAGE_OF = {
     "mount.nfs": "nfs-common",
     "python3": "python3",
     "curl": "curl",
+    "docker": "docker.io",
+    "nvidia-ctk": "nvidia-container-toolkit",
+    "netplan": "netplan.io",
     "earlyoom": "earlyoom",
 }
 """The Debian and Ubuntu package of each command that a step may ask for."""
@@ -30,17 +33,20 @@ PACKAGE_OF = {
 class PackagesStep(OnNode):
     """The commands of one node. Layer image, as what was installed stays on `down` and goes on `down --purge`.
 
-    A step of another `name` keeps a record of its own.
+    A step of another `name` keeps a record of its own. `brings` are the packages of a command, where they are not
+    those of PACKAGE_OF; `after` are the steps of the node that come first.
     """
 
     commands: tuple[str, ...]
     allowed: bool
     name: str = PACKAGES
     layer: Layer = Layer.IMAGE
+    brings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    after: tuple[str, ...] = ("state", "docker")
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("state", self.node), step_id("docker", self.node))
+        return tuple(step_id(name, self.node) for name in self.after)
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -54,7 +60,8 @@ class PackagesStep(OnNode):
             return Drifted((cut,), (InstallPackages(fact.half, self._record),))
         if not missing:
             return Ok(", ".join(self.commands))
-        packages = tuple(dict.fromkeys(PACKAGE_OF[command] for command in missing))
+        brought = (self.brings.get(command) or (PACKAGE_OF[command],) for command in missing)
+        packages = tuple(dict.fromkeys(package for packages in brought for package in packages))
         if not (self.allowed and fact.apt):
             return self._refused(", ".join(missing), " ".join(packages), fact.apt)
         return Absent((InstallPackages(tuple(dict.fromkeys((*packages, *fact.half))), self._record),))
