@@ -36,3 +36,8 @@ def amount(count: float, unit: str) -> str:
 def plural(count: int, noun: str) -> str:
     """`1 step`, `2 steps`."""
     return f"{count} {noun}{'s' * (count != 1)}"
+
+
+def figure(value: float) -> str:
+    """A measured figure: two decimals, three below one, which is more than a measurement is worth."""
+    return f"{value:.{3 if abs(value) < 1 else 2}f}"

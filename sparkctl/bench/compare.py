@@ -114,7 +114,8 @@ def _serve_notes(left: ServeResult, right: ServeResult) -> Iterator[str]:
     if left.tool != right.tool:
         yield f"measured by {left.tool} on the left, by {right.tool} on the right: times differ by the way between"
     if left.load != right.load:
-        sides = [f"{one.load.input_tokens} tokens in, {one.load.output_tokens} out" for one in (left, right)]
+        loads = (left.load, right.load)
+        sides = [f"{one.input_tokens} tokens in, {one.output_tokens} out, {one.rounds} rounds" for one in loads]
         yield f"the requests differ: {sides[0]} on the left, {sides[1]} on the right"
     if left.model.id != right.model.id:
         yield f"the models differ: {left.model.id} on the left, {right.model.id} on the right"

@@ -59,7 +59,7 @@ def load(path: Path) -> Outcome:
         raise _no_result(path, "it is not JSON") from error
     schema = data.get("schema") if isinstance(data, dict) else None
     kinds = {FabricResult.schema: FabricResult, ServeResult.schema: ServeResult}
-    if schema not in kinds:
+    if not isinstance(schema, str) or schema not in kinds:
         raise _no_result(path, f"its schema is {schema!r}" if schema else "it names no schema")
     try:
         found: Outcome = TypeAdapter(kinds[schema]).validate_python(data)

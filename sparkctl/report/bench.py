@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sparkctl.amounts import figure
 from sparkctl.bench.compare import Comparison, Row, mebibytes
 from sparkctl.bench.fabric import FabricPlan
 from sparkctl.bench.results import FabricResult, Gather, Grade, Level, Ping, Rdma, ServeResult, Transfer, Verdict
@@ -100,13 +101,13 @@ def _figure(one: Ping | Transfer | Rdma) -> str:
         return f"{one.size} bytes, {times}, {one.lost_percent:g} % lost"
     if isinstance(one, Transfer):
         many = "1 connection" if one.streams == 1 else f"{one.streams} connections"
-        return f"{one.gbit:.2f} Gb/s by {many} ({one.tool})"
-    return f"{one.gbit:.2f} Gb/s through {one.device}"
+        return f"{figure(one.gbit)} Gb/s by {many} ({one.tool})"
+    return f"{figure(one.gbit)} Gb/s through {one.device}"
 
 
 def _gathered(gather: Gather) -> Iterator[str]:
     for size in gather.sizes:
-        yield f"{mebibytes(size.bytes)} over {gather.ranks} ranks: {size.bus_gbyte:.2f} GB/s ({gather.backend})"
+        yield f"{mebibytes(size.bytes)} over {gather.ranks} ranks: {figure(size.bus_gbyte)} GB/s ({gather.backend})"
 
 
 def _graded(kind: str, text: str, grade: Grade, glyphs: Glyphs) -> Line:
@@ -143,7 +144,7 @@ def _row(*cells: str) -> str:
 
 
 def _compared(row: Row, width: int) -> str:
-    left, right = (f"{figure:.2f}" if figure is not None else "none" for figure in (row.left, row.right))
+    left, right = (figure(value) if value is not None else "none" for value in (row.left, row.right))
     ratio = f"{row.ratio:.2f} x  {row.judgement}" if row.ratio is not None else ""
     return f"{row.name.ljust(width)}{left.rjust(12)}{right.rjust(12)}  {ratio}".rstrip()
 

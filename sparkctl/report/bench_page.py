@@ -15,12 +15,10 @@ TEMPLATE = "bench.html.j2"
 
 @dataclass(frozen=True)
 class Compared:
-    """The table of one figure of two results."""
+    """The table of one figure of two results: its unit, and rows of texts."""
 
-    title: str
     unit: str
-    better: str
-    rows: tuple[Row, ...]
+    rows: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def comparison_page(comparison: Comparison, names: tuple[str, str], results: tup
         facts=tuple(pair for name, one in zip(names, results, strict=True) for pair in _side(name, one)),
         charts=tuple(_compared_chart(rows, names) for rows in groups),
         notes=comparison.notes,
-        compared=tuple(Compared(rows[0].part, rows[0].unit, _better(rows[0]), rows) for rows in groups),
+        compared=tuple(Compared(rows[0].unit, tuple(map(_texts, rows))) for rows in groups),
     )
     return render_html(TEMPLATE, page=page)
 
@@ -183,6 +181,12 @@ def _compared_chart(rows: Sequence[Row], names: tuple[str, str]) -> Chart:
     series = (Series(names[0], tuple(row.left for row in rows)), Series(names[1], tuple(row.right for row in rows)))
     title = rows[0].part[:1].upper() + rows[0].part[1:]
     return Chart(title, f"Both results, {_better(rows[0])}.", rows[0].unit, tuple(row.name for row in rows), series)
+
+
+def _texts(row: Row) -> tuple[str, ...]:
+    """Name, both figures, their ratio, and what the right one is."""
+    ratio = "" if row.ratio is None else shown(row.ratio)
+    return row.name, shown(row.left), shown(row.right), ratio, row.judgement
 
 
 def _better(row: Row) -> str:

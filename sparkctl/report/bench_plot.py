@@ -4,12 +4,17 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from sparkctl.amounts import figure
+
 WIDTH = 360.0
 """Of a picture in its own units; a phone shows it at about this many points, so that texts keep their size."""
 LEFT, RIGHT, TOP, BOTTOM = 4.0, 62.0, 6.0, 22.0
 """Room around the bars; on the right for the figure of the longest."""
 ROW, BAR, GAP, MARK_ROW = 17.0, 15.0, 9.0, 15.0
 """Heights: of the name of a category, of one bar, between two categories, of the name of a mark."""
+
+SMALLEST = 1e-6
+"""Below it a figure is shown as nothing."""
 
 
 @dataclass(frozen=True)
@@ -119,15 +124,15 @@ def draw(chart: Chart) -> Drawing:
 
 def ceiling(most: float) -> float:
     """The end of the scale: a round number above, of which the quarters are plain numbers, too."""
-    if most <= 0:
+    if most < SMALLEST:
         return 1.0
     power = 10.0 ** math.floor(math.log10(most))
     return next(step * power for step in (1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10) if step * power >= most * 0.999)
 
 
 def shown(value: float | None) -> str:
-    """A figure as pages and tables show it: two decimals, as many digits as a measurement is worth."""
-    return "none" if value is None else f"{value:.2f}"
+    """A figure as pages and tables show it."""
+    return "none" if value is None else figure(value)
 
 
 def _x(value: float, top: float) -> float:
