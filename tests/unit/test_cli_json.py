@@ -15,7 +15,19 @@ from sparkctl.prove import Proof
 from sparkctl.report.explain import examination_data
 from sparkctl.report.proofs import proofs_data
 
-WITHOUT_SAMPLE = {"bench-fabric", "bench-serve", "bench-compare", "gpu-stats", "test", "doctor", "fit", "init", "lab-up", "lab-down", "lab-ssh"}
+WITHOUT_SAMPLE = {
+    "bench-fabric",
+    "bench-serve",
+    "bench-compare",
+    "gpu-stats",
+    "test",
+    "doctor",
+    "fit",
+    "init",
+    "lab-up",
+    "lab-down",
+    "lab-ssh",
+}
 """Made by commands that need more than fake nodes; their own tests see them."""
 OPTIONAL = {"notes[]"}
 """Members that an ordinary configuration has none of."""
