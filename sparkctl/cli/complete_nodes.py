@@ -7,13 +7,16 @@ from pathlib import Path
 
 import typer
 
+from sparkctl.data import DEFAULT_PROFILE
+
 LAYERS = ("host", "storage", "image", "model", "workload")
 COMPONENTS = ("ray-head", "ray-worker", "vllm")
 """Services of the engines; a test holds this to what the engines make."""
 
 HEAD, WORKER, WORKERS = "HEAD_NODE_NAME", "WORKER_NODE_NAME", "WORKER_NODE_NAMES"
 ONE_IP, ALL_IPS = "WORKER_NODE_IP", "WORKER_IPS"
-_MODEL = re.compile(r"""^\s+id:\s*["']?([\w.-]+/[\w.-]+)""", re.MULTILINE)
+_MODEL = re.compile(r"""\bid:\s*["']?([\w.-]+/[\w.-]+)""")
+_BLOCK = re.compile(r"^  ([a-z][a-z0-9-]*):\n((?:(?:   .*)?\n)*)", re.MULTILINE)
 _LAB = re.compile(r"""^where:\s*["']?lab["']?\s*(#|$)""", re.MULTILINE)
 
 
@@ -49,6 +52,18 @@ def complete_components() -> list[str]:
     return list(COMPONENTS)
 
 
+def complete_roles(ctx: typer.Context) -> list[str]:
+    """Models of the profile that wait for their launch, by its text, in the way in which profiles are indented."""
+    from sparkctl.errors import SparkctlError
+
+    try:
+        _, _, models = _text_of(ctx.params.get("profile") or DEFAULT_PROFILE).partition("\nmodels:\n")
+    except SparkctlError:
+        return []
+    blocks = _BLOCK.findall(re.split(r"^(?=\w)", models, maxsplit=1, flags=re.MULTILINE)[0])
+    return [name for name, block in blocks if re.search(r"^ +start: *demand\b", block, re.MULTILINE)]
+
+
 def complete_layers() -> list[str]:
     """Layers of steps, from the ground up."""
     return list(LAYERS)
@@ -72,12 +87,17 @@ def _values(ctx: typer.Context) -> dict[str, str]:
 
 def _means_lab(profile: str) -> bool:
     """Whether a profile says `where: lab`, by its text: YAML would cost more than the answer. Raises ConfigError."""
+    return bool(profile and _LAB.search(_text_of(profile)))
+
+
+def _text_of(profile: str) -> str:
+    """What a profile says; nothing where it cannot be read. Raises ConfigError where there is none."""
     from sparkctl.config.envfile import LARGEST
     from sparkctl.config.laptop import read_text
     from sparkctl.config.profiles import find
 
-    text = read_text(find(profile, Path.cwd()), profile, LARGEST) if profile else ""
-    return isinstance(text, str) and bool(_LAB.search(text))
+    text = read_text(find(profile, Path.cwd()), profile, LARGEST)
+    return text if isinstance(text, str) else ""
 
 
 def _words(text: str) -> list[str]:

@@ -5,10 +5,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sparkctl.core.plan import id_of
+from sparkctl.core.plan import id_of, with_needs
 from sparkctl.core.step import Step
 from sparkctl.errors import SparkctlError
-from sparkctl.stacks.serving import steps
+from sparkctl.stacks import serving
 from sparkctl.steps.copy import CopyStep
 from sparkctl.steps.host import HostStep
 from sparkctl.steps.image import CarryStep, PullStep
@@ -26,9 +26,9 @@ def model_steps(config: "Config", models: Collection[str], revision: str = "") -
     """
     served = {one.model.id for one in config.served}
     wanted = set(models) or served
-    found = _with_needs(steps(config), partial(_brings, wanted & served))
+    found = _with_needs(serving.steps(config), partial(_brings, wanted & served))
     for stranger in sorted(wanted - served):
-        found += _with_needs(steps(_serving(config, stranger)), partial(_brings, {stranger}))
+        found += _with_needs(serving.steps(_serving(config, stranger)), partial(_brings, {stranger}))
     if not any(isinstance(step, ModelStep) for step in found):
         raise SparkctlError("this deployment names no model to pull", fix="sparkctl model pull ORG/NAME")
     once = {id_of(step): _at(step, revision) for step in found}
@@ -37,7 +37,7 @@ def model_steps(config: "Config", models: Collection[str], revision: str = "") -
 
 def image_steps(config: "Config") -> tuple[Step, ...]:
     """The steps that bring the images of the deployment to the nodes that run them."""
-    return tuple(_with_needs(steps(config), lambda step: isinstance(step, PullStep | CarryStep)))
+    return tuple(_with_needs(serving.steps(config), lambda step: isinstance(step, PullStep | CarryStep)))
 
 
 def _brings(models: Collection[str], step: Step) -> bool:
@@ -66,16 +66,8 @@ def _serving(config: "Config", model: str) -> "Config":
 
 
 def _with_needs(every: Sequence[Step], wanted: Callable[[Step], bool]) -> list[Step]:
-    """The wanted steps and all that they stand on, in the given order; a host need not be fit to serve yet."""
-    by_id = {id_of(step): step for step in every}
-    kept: set[str] = set()
-    todo = [id_of(step) for step in every if wanted(step)]
-    while todo:
-        key = todo.pop()
-        if key in by_id and key not in kept:
-            kept.add(key)
-            todo += by_id[key].needs
-    return [_eased(step) for step in every if id_of(step) in kept]
+    """The wanted steps and all that they stand on; a host need not be fit to serve yet."""
+    return [_eased(step) for step in with_needs(every, wanted)]
 
 
 def _eased(step: Step) -> Step:

@@ -22,13 +22,14 @@ WITHOUT_SAMPLE = {
     "gpu-stats",
     "test",
     "doctor",
-    "fit",
     "init",
     "lab-up",
     "lab-down",
     "lab-ssh",
 }
 """Made by commands that need more than fake nodes; their own tests see them."""
+WITHOUT_SAMPLE |= {f"model-{verb}" for verb in ("list", "show", "pull", "verify", "pin", "prune")}
+WITHOUT_SAMPLE |= {"image-list", "image-pull", "image-prune", "profile-import"}  # test_cli_models.py
 OPTIONAL = {"notes[]"}
 """Members that an ordinary configuration has none of."""
 
