@@ -57,7 +57,8 @@ class IntentStep(OnHead):
         digest, unit = self.stack.digest(image), _unit(self, facts)
         if unit.wished == digest or (unit.digest == digest and not unit.wished):
             return Ok()
-        changes = tuple(text for step in self.stack.containers for text in step.differs(facts, image))
+        before = self.stack.containers if unit.digest else ()
+        changes = tuple(text for step in before for text in step.differs(facts, image))
         write = (WriteIntent(self.stack, image, changes),)
         if not unit.digest:
             return Absent(write)
