@@ -46,7 +46,7 @@ class Checkpoint:
     def weights(self, form: Format, parts: int = 1) -> int:
         """Bytes of all weights in that format, each layer split into so many parts. Raises ConfigError."""
         more = _padding(self.shape.mixture, parts) * form.each if form.padded else 0.0
-        if self.size and form == self.shape.format:
+        if self.size and (form == self.shape.format or not self.shape.parameters.total):
             return self.size + round(more)
         if not form.each:
             raise ConfigError(

@@ -1,6 +1,7 @@
 """The machines of the lab as tests see them: looked at as a user does, and broken as hardware breaks."""
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -162,6 +163,17 @@ class TestLab:
             yield
         finally:
             self._in_depot(f"sed -i /^{token}$/d /srv/hub/tokens")
+
+    @contextmanager
+    def hub_model(self, model: str, **files: str) -> Iterator[str]:
+        """One more model on the hub, of these small files; `_` in a name stands for a dot. Answers its name."""
+        folder = f"/srv/hub/repos/{model}"
+        lines = [f"printf %s {shlex.quote(text)} > {folder}/{name.replace('_', '.')}" for name, text in files.items()]
+        self._in_depot("\n".join((f"set -e; mkdir -p {folder}", *lines)))
+        try:
+            yield model
+        finally:
+            self._in_depot(f"rm -r {folder}")
 
     @contextmanager
     def depot_stopped(self) -> Iterator[None]:

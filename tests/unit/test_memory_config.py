@@ -132,6 +132,13 @@ def test_how_a_model_is_loaded() -> None:
     assert wide.weights(wide.loaded(dtype="float32")) == wide.size
 
 
+def test_stated_weights_stay_what_they_are() -> None:
+    """Of a model without config.json its loaded size is known, whatever it is loaded as."""
+    stated = Checkpoint.unknown("org/name", 400)
+    for form in (stated.loaded(), stated.loaded("fp8"), stated.loaded(dtype="float32")):
+        assert stated.weights(form) == 400
+
+
 def test_windows_and_attention_by_layer() -> None:
     """Layers by the words of newer files, by the patterns of older ones, and by none."""
 
