@@ -12,17 +12,21 @@ fault = os.environ.get("STUB_FAULT", "")
 if fault == "memory":
     time.sleep(1)
     sys.exit("ValueError: Free memory on device cuda:0 is less than desired GPU memory utilization (0.8, 97.4 GiB).")
+if "--headless" in sys.argv:
+    time.sleep(1e6)
+if fault == "slow":
+    time.sleep(12)
 flags = dict(zip(sys.argv, sys.argv[1:]))
 class Api(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        self.send_response(503 if fault == "silent" else 200)
         self.end_headers()
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(500 if fault == "completions" else 200)
         self.end_headers()
         good = b'data: {"choices": [{"text": "a"}]}\\n\\ndata: [DONE]\\n\\n'
-        self.wfile.write(b'{"error": {"message": "InvalidCxxCompiler: no g++"}}' if fault else good)
+        self.wfile.write(b'{"error": {"message": "InvalidCxxCompiler: no g++"}}' if fault == "completions" else good)
     def log_message(self, *words):
         print("stub:", self.command, self.path, flush=True)
 print("Starting vLLM API server", flush=True)
@@ -30,14 +34,17 @@ ThreadingHTTPServer((flags["--host"], int(flags["--port"])), Api).serve_forever(
 """
 
 
-def publish(machine: Machine) -> None:
-    """Make the image on a node and push it to the lab's registry; the node keeps nothing of it."""
+def publish(machine: Machine, reference: str = STUB, fault: str = "") -> None:
+    """Make the image on a node and push it to the lab's registry; the node keeps nothing of it.
+
+    With `fault` it fails in that way wherever it runs.
+    """
     name = f"{CLUSTER}-stub-maker"
     machine.ssh(
         f"""set -e
-        trap 'docker rm -f {name}; docker rmi -f {STUB} {NORAY}' EXIT
+        trap 'docker rm -f {name}; docker rmi -f {reference} {NORAY}' EXIT
         docker run -i --name {name} {NORAY} bash -c 'cat >/usr/local/bin/vllm; chmod 755 /usr/local/bin/vllm'
-        docker commit {name} {STUB}
-        docker push -q {STUB}""",
+        docker commit --change 'ENV STUB_FAULT={fault}' {name} {reference}
+        docker push -q {reference}""",
         stdin=VLLM,
     )

@@ -140,11 +140,18 @@ def locked(record: Record) -> Iterator[bool]:
 def watch() -> None:
     """Tend every stack, for ever."""
     eyes = Watch()
+    look_round(eyes)
+    say("watching")
     while True:
-        for name in units():
-            try:
-                eyes.tend(Unit(name))
-            except (Failure, OSError, KeyError) as error:
-                say(f"{name}: {type(error).__name__}: {error}")
-                time.sleep(POLL_SECONDS * 4)
         time.sleep(POLL_SECONDS)
+        look_round(eyes)
+
+
+def look_round(eyes: Watch) -> None:
+    """One look at every stack; what goes wrong with one is said, and is nothing to the others."""
+    for name in units():
+        try:
+            eyes.tend(Unit(name))
+        except (Failure, OSError, KeyError) as error:
+            say(f"{name}: {type(error).__name__}: {error}")
+            time.sleep(POLL_SECONDS * 4)
