@@ -28,6 +28,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "history": "Show what served when, and what changed it.",
         "rollback": "Serve an earlier generation again.",
     },
+    "Roles": {
+        "role": "List, launch, stop, switch and test the roles of a profile.",
+        "export": "Write Docker Compose files of what the profile serves.",
+    },
     "Models and images": {
         "model": "List, bring, check, pin and remove models on the nodes.",
         "image": "List, bring and remove engine images on the nodes.",

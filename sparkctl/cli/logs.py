@@ -10,6 +10,7 @@ from sparkctl.cli.log_sources import Source, choose, follow_all, last_state, rea
 from sparkctl.errors import SparkctlError
 
 if TYPE_CHECKING:
+    from sparkctl.config.load import Config
     from sparkctl.report.screen import Screen
 
 app = new_app()
@@ -30,10 +31,14 @@ def logs(
 
     What cannot be read, as its node is away, is named on standard error; exits with 4 when there is nothing else.
     """
+    return show_logs(options, load_config(options), component, node, follow=follow, tail=tail)
+
+
+def show_logs(options: Options, config: "Config", component: str, node: str, *, follow: bool, tail: int) -> int:
+    """Print the logs of a component, or of all, on one node or on all; answers with the exit code."""
     from sparkctl.cli.ssh import find_node
 
     screen = options.screen("logs")
-    config = load_config(options)
     nodes = (find_node(config, node),) if node else config.cluster.nodes
     with reaching(config, nodes, options) as (found, errors):
         sources = choose(found, errors, component, config.cluster.name)

@@ -1,10 +1,15 @@
 """test: prove that the cluster answers, with a client's eyes."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sparkctl.cli.common import Options, load_config, new_app, open_sessions, with_options
+
+if TYPE_CHECKING:
+    from sparkctl.config.load import Config
+    from sparkctl.config.served import Served
 
 app = new_app()
 
@@ -20,14 +25,20 @@ def test(
 
     Changes nothing. Exits with 2 when a proof fails.
     """
-    from sparkctl.prove import PROMPT, prove, read_key
-    from sparkctl.report.proofs import proofs_data, show_proofs
-    from sparkctl.stacks.serving import chosen, endpoint, started
+    from sparkctl.stacks.serving import chosen, started
 
-    screen = options.screen("test")
     config = load_config(options)
     first = chosen(config, name)
-    tried = (first,) if name else started(config)
+    return prove_all(options, config, (first,) if name else started(config), prompt)
+
+
+def prove_all(options: Options, config: "Config", tried: "Sequence[Served]", prompt: str) -> int:
+    """Try every proof of these models, and show them; answers with the exit code."""
+    from sparkctl.prove import PROMPT, prove, read_key
+    from sparkctl.report.proofs import proofs_data, show_proofs
+    from sparkctl.stacks.serving import endpoint
+
+    screen = options.screen("test")
     with options.waiting() as waiting, open_sessions(config, options, waiting.watch) as sessions:
         key = read_key(config, sessions)
         proofs = [p for served in tried for p in prove(served, sessions, key, prompt or PROMPT, waiting.say)]

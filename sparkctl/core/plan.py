@@ -3,7 +3,7 @@
 Made from facts alone. The planner holds probers, which cannot write; see `transport/session.py`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from graphlib import TopologicalSorter
@@ -14,7 +14,7 @@ from sparkctl.facts.probe import Answer, Facts, Want, frame, new_nonce, unframe
 from sparkctl.transport.crowd import Watch, ask_all, unwatched
 from sparkctl.transport.session import Prober
 
-__all__ = ["Item", "Plan", "UndoItem", "ask", "gather", "id_of", "make_plan", "make_undo", "ordered"]
+__all__ = ["Item", "Plan", "UndoItem", "ask", "gather", "id_of", "make_plan", "make_undo", "ordered", "with_needs"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,19 @@ def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
     by_id = {id_of(step): step for step in steps}
     graph = {key: [need for need in step.needs if need in by_id] for key, step in by_id.items()}
     return tuple(by_id[key] for key in TopologicalSorter(graph).static_order())
+
+
+def with_needs(every: Sequence[Step], wanted: Callable[[Step], bool]) -> list[Step]:
+    """The wanted steps and all that they stand on, in the given order."""
+    by_id = {id_of(step): step for step in every}
+    kept: set[str] = set()
+    todo = [id_of(step) for step in every if wanted(step)]
+    while todo:
+        key = todo.pop()
+        if key in by_id and key not in kept:
+            kept.add(key)
+            todo += by_id[key].needs
+    return [step for step in every if id_of(step) in kept]
 
 
 def ask(prober: Prober, wants: Iterable[Want]) -> dict[str, Answer]:

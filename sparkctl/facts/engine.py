@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 from shlex import quote
 
+from sparkctl.facts.docker import ALLOWED
 from sparkctl.facts.probe import Answer, Probe
 
 LOOK_SECONDS = 5
@@ -16,6 +17,8 @@ PATIENT_SECONDS = 30
 
 _OUT_OF_TIME = 28
 """curl's exit status."""
+
+_UP = "sparkctl: has been up"
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,14 @@ class ApiFact:
     def serving(self) -> bool:
         """True when a client would be served."""
         return self.health == 200 and self.completion == 200 and self.token
+
+
+@dataclass(frozen=True)
+class LogFact:
+    """The end of a container's log; `up` where its API answered at some time of this life."""
+
+    up: bool
+    lines: tuple[str, ...]
 
 
 def ray_peers_probe(port: int) -> Probe[frozenset[str]]:
@@ -67,6 +78,40 @@ curl -N -m {seconds} -w '\\ncompletion=%{{http_code}}\\n' -H 'Content-Type: appl
 echo "curl=$?"
 """
     return Probe(f"api:{port}", script, _api)
+
+
+def sleeping_probe(address: str, port: int, key_path: str) -> Probe[bool | None]:
+    """Whether a vLLM in its sleep mode is asleep; None where it does not say. Asked on the node itself."""
+    key = f"""-H @<(printf 'Authorization: Bearer %s' "$(cat {quote(key_path)})")"""
+    script = f"curl -sf --noproxy '*' -m 5 {key} http://{address}:{port}/is_sleeping"
+    return Probe(f"sleeping:{port}", script, _sleeping)
+
+
+def log_probe(container: str, lines: int = 60) -> Probe[LogFact]:
+    """How the log of a container's present life ends, and whether its API has been up."""
+    name = quote(container)
+    script = f"""\
+{ALLOWED}since=$($ask docker inspect -f '{{{{.State.StartedAt}}}}' {name}) || exit 1
+log() {{ $ask docker logs --since "$since" "$@" {name} 2>&1; }}
+log | grep -qm1 'Application startup complete' && echo {_UP}
+log --tail {lines}
+"""
+    return Probe(f"log:{container}", script, _log)
+
+
+def _sleeping(answer: Answer) -> bool | None:
+    try:
+        data = json.loads(answer.stdout)
+    except ValueError:
+        return None
+    said = data.get("is_sleeping") if isinstance(data, dict) else None
+    return said if isinstance(said, bool) else None
+
+
+def _log(answer: Answer) -> LogFact:
+    lines = answer.stdout.splitlines()
+    up = lines[:1] == [_UP]
+    return LogFact(up, tuple(line.rstrip("\r").rpartition("\r")[2] for line in lines[up:]))
 
 
 def _peers(answer: Answer) -> frozenset[str]:

@@ -187,12 +187,12 @@ def show_stale(lines: Sequence[Line], seen: datetime, now: datetime, waiting: Se
 def _service_line(service: ServiceState, glyphs: Glyphs, now: datetime) -> Line:
     running = service.state == "running"
     mark = (f"{glyphs.ok} ", "green") if running else (f"{glyphs.blocked} ", "bold red")
-    age = _age(service.since, now)
+    age = age_of(service.since, now)
     text = f"running for {age}" if running else f"{service.state} with status {service.exit_code}, started {age} ago"
     return Line(text, "" if running else "red", 2, (mark, (f"{service.service:<12}  ", "")))
 
 
-def _age(stamp: str, now: datetime) -> str:
+def age_of(stamp: str, now: datetime) -> str:
     """Time since an engine's stamp, which has nanoseconds; by the laptop's clock."""
     try:
         began = datetime.fromisoformat(stamp[:19]).replace(tzinfo=UTC)

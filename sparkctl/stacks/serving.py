@@ -1,6 +1,6 @@
 """The serving stack: every model of the profile on its nodes, as steps from the host up to the first token."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -69,12 +69,12 @@ def chosen(config: "Config", name: str = "") -> "Served":
     return found[0]
 
 
-def steps(config: "Config", look_seconds: int = LOOK_SECONDS) -> tuple[Step, ...]:
+def steps(config: "Config", look_seconds: int = LOOK_SECONDS, launched: Collection[str] = ()) -> tuple[Step, ...]:
     """Every step of the deployment; without its component the ground alone, on which nothing of ours runs.
 
-    `look_seconds` is how long a look at what serves waits for a token.
+    `look_seconds` is how long a look at what serves waits for a token; `launched` are roles to start beside the rest.
     """
-    return _stack(config, look_seconds, [] if not serves(config) else [s for s in config.served if not s.on_demand])
+    return _stack(config, look_seconds, [s for s in config.served if not s.on_demand or s.name in launched])
 
 
 def all_steps(config: "Config") -> tuple[Step, ...]:

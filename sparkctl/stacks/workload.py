@@ -60,6 +60,10 @@ class Workload:
         )
         return tuple(suffixed(service, self.served.suffix) for service in made)
 
+    def serving(self, backend: Backend) -> ServingStep:
+        """The step that sees it answer."""
+        return self._serving(self.services(backend))
+
     def everywhere(self) -> frozenset[str]:
         """Names of its services, whatever the backend."""
         return frozenset(s.name for backend in backends(self.served) for s in self.services(backend))
@@ -90,7 +94,8 @@ class Workload:
         services = tuple(self._rooted(service) for service in self.services(backend))
         serving, image = self._serving(services), Goods(self.config).image_step(self.served)
         if backend is not Backend.RAY:
-            return self._whole((ContainerStep(services[-1].name, cluster, services, image=image),), serving)
+            alone = ContainerStep(services[-1].name, cluster, services, image=image)
+            return (*self._whole((alone,), serving), *self._loaded(services))
         head, *workers, api = services
         containers = (
             ContainerStep(head.name, cluster, (head,), above=(*workers, api), image=image),
@@ -180,6 +185,7 @@ def serve_spec(config: "Config", served: "Served", backend: Backend) -> ServeSpe
     """What the engine is asked for."""
     cluster, engine, model = served.cluster, served.engine, served.model
     shared, weights = registry.engine(engine.name).rank_secret(backend), engine.weights_gib or 0.0
+    role = served.role
     return ServeSpec(
         image=served.image.ref,
         model=model.id,
@@ -201,6 +207,8 @@ def serve_spec(config: "Config", served: "Served", backend: Backend) -> ServeSpe
         env=tuple(engine.env.items()),
         stop_seconds=int(config.profile.timeouts.drain_s),
         drop_caches=config.profile.host.drop_caches,
+        temperature=role.temperature if role else None,
+        sleeps=bool(role and role.sleep),
         weights_share=weights / len(cluster.nodes) / GB10_GIB,
         store={node.name: store_path(config.cluster, node) for node in cluster.nodes},
         rank_secret={node.name: secret_path(cluster, node, shared) for node in cluster.nodes} if shared else {},
