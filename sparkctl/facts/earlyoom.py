@@ -38,11 +38,10 @@ exit 0
 
 def _earlyoom(answer: Answer) -> EarlyoomFact:
     found = pairs(answer.stdout)
-    text = found.get("text", "").replace("\x01", "\n")
     return EarlyoomFact(
         installed=found.get("LoadState") == "loaded",
         enabled=found.get("UnitFileState") == "enabled",
-        text=f"{text}\n" if text else "",
+        text=found.get("text", "").replace("\x01", "\n"),
         arguments=found.get("running", "").partition(" ")[2].strip(),
         kept="kept" in found,
     )

@@ -59,8 +59,8 @@ class EarlyoomStep(OnNode):
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """One share of memory, whatever swap is free: a Spark that swaps is as good as frozen."""
-        return ("-m", str(self.percent), "-s", "100", "-r", "3600", "--prefer", PREFER, "--avoid", AVOID)
+        """A share of memory, whatever swap is free, to end as to kill: a Spark that swaps is as good as frozen."""
+        return ("-m", str(self.percent), "-s", "100,100", "-r", "3600", "--prefer", PREFER, "--avoid", AVOID)
 
     @property
     def text(self) -> str:
