@@ -141,7 +141,7 @@ class Door:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         known = await self._known(request, reader)
         try:
-            source, sink = await asyncio.open_connection("127.0.0.1", self.port)
+            source, sink = await asyncio.open_connection("127.0.0.1", self.port, limit=HEAD_BYTES)
         except OSError as error:
             raise Refused(503) from error
         try:
@@ -188,17 +188,19 @@ async def _answer(client: asyncio.StreamReader, source: asyncio.StreamReader, wr
 
 
 async def _pour(source: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    began = False
+    """The answer, which says that no other follows on this connection: a client would wait for it in vain."""
     try:
-        while piece := await source.read(PIECE):
-            began = True
-            writer.write(piece)
-            await writer.drain()
-    except ConnectionError as error:
-        if not began:
-            raise Refused(502) from error
-    if not began:
-        raise Refused(502)
+        head = await source.readuntil(b"\r\n\r\n")
+    except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise Refused(502) from error
+    start, *fields = head.removesuffix(b"\r\n\r\n").split(b"\r\n")
+    kept = [
+        field for field in fields if field.partition(b":")[0].strip().lower() not in (b"connection", b"keep-alive")
+    ]
+    writer.write(b"\r\n".join([start, *kept, b"connection: close", b"", b""]))
+    while piece := await source.read(PIECE):
+        writer.write(piece)
+        await writer.drain()
 
 
 def _refusal(refused: Refused) -> bytes:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sshd import free_port
 
 from sparkctl.node import api_door
 
@@ -63,11 +64,6 @@ except KeyboardInterrupt:
 """
 KEY = f"s3cret-{uuid.uuid4().hex}"
 WITH_KEY = f"authorization: Bearer {KEY}\r\n"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 class Door:
@@ -174,6 +170,15 @@ def test_a_second_request_on_the_connection_is_never_heard(door: Door) -> None:
     body = "GET /v1/models HTTP/1.1\r\nhost: x\r\n\r\n"
     status, found = door.ask("POST", "/health", body, more="")
     assert (status, found["body"]) == (200, body)
+
+
+def test_an_answer_says_that_the_connection_ends_with_it(door: Door) -> None:
+    """A client that keeps connections would send its next request into the closed one."""
+    with socket.create_connection(("127.0.0.1", door.port), timeout=20) as client:
+        client.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: keep-alive\r\n\r\n")
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    head = answer.partition(b"\r\n\r\n")[0].lower()
+    assert head.count(b"connection:") == head.count(b"connection: close") == 1
 
 
 def test_a_client_that_waits_for_100_is_told_to_go_on(door: Door) -> None:
