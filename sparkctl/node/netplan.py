@@ -84,7 +84,7 @@ def look_at(link: str) -> Json:
     return {
         "up": "UP" in call("ip", "link", "show", "dev", link).partition("<")[2].partition(">")[0].split(","),
         "mtu": Path("/sys/class/net", link, "mtu").read_text().strip(),
-        "addresses": [f"{info['local']}/{info['prefixlen']}" for info in found],
+        "addresses": {f"{info['local']}/{info['prefixlen']}": info.get("broadcast", "") for info in found},
         "routes": [[word for word in route if word not in ("linkdown", "dead")] for route in routes],
     }
 
@@ -115,7 +115,8 @@ def mend(link: str, was: Json) -> None:
         attempt(*ip, "addr", "del", address, "dev", link)
     attempt("ip", "link", "set", "dev", link, "mtu", was["mtu"], *(("up",) if was["up"] else ()))
     for address in lacking(link, was):
-        attempt(*ip, "addr", "add", address, "brd", "+", "dev", link)
+        broadcast = was["addresses"][address]
+        attempt(*ip, "addr", "add", address, *(("brd", broadcast) if broadcast else ()), "dev", link)
     for route in was["routes"]:
         attempt(*ip, "route", "replace", *route, "dev", link)
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from sparkctl.config.load import Config, load
 from sparkctl.config.origin import is_secret
+from sparkctl.config.setup import Setup
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Step
+from sparkctl.stacks import setup
 from sparkctl.stacks.serving import steps
 from sparkctl.topology import Cluster
 
@@ -33,6 +35,14 @@ def stack_of(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
     for part, values in parts.items():
         profile = profile.model_copy(update={part: getattr(profile, part).model_copy(update=values)})
     return steps(replace(config, profile=profile))
+
+
+def setup_of(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
+    """Every step of `sparkctl setup`. `args` is what the profile has below `setup:`; `asked` and `password` go by."""
+    config, parts = config_of(cluster), {key: value for key, value in args.items() if key not in ("asked", "password")}
+    profile = config.profile.model_copy(update={"setup": Setup.model_validate(parts)})
+    asked, password = bool(args.get("asked")), str(args.get("password", ""))
+    return setup.steps(replace(config, profile=profile), sudoers_asked=asked, password=password)
 
 
 def step_of(cluster: Cluster, key: str, **args: Any) -> Step:

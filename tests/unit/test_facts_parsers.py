@@ -9,13 +9,15 @@ from probe_texts import LINES
 
 from sparkctl.facts.dockerd import DOCKERD
 from sparkctl.facts.earlyoom import earlyoom_probe
-from sparkctl.facts.fabric import fabric_probe
-from sparkctl.facts.gpu import GPU
+from sparkctl.facts.fabric import fabric_probe, half_probe
+from sparkctl.facts.files import files_probe
+from sparkctl.facts.gpu import CUDA, GPU
 from sparkctl.facts.gpu_load import GPU_LOAD, Card
 from sparkctl.facts.guard import guard_probe
 from sparkctl.facts.host import HOST, disk_probe
 from sparkctl.facts.lines import decimal, number
 from sparkctl.facts.model_files import copy_record_probe, model_files_probe
+from sparkctl.facts.netplan import netplan_probe
 from sparkctl.facts.nfs import Export, export_probe, mount_probe, parse_exports, token_probe
 from sparkctl.facts.packages import packages_probe
 from sparkctl.facts.ports import LISTENERS, Listener
@@ -33,6 +35,7 @@ PROBES: list[Probe[Any]] = [
     state_probe(Cluster("lab", HEAD), HEAD), key_probe("/k"), access_probe("sparkctl:lab"),
     login_probe("spark-2", "/known", ("ssh", "x")), export_probe("/e"), mount_probe("/m", "lab"), token_probe("/t"),
     model_files_probe("/hub", "org/name"), copy_record_probe("/c"),
+    CUDA, files_probe("f", ("/f",)), half_probe("10.0.1.1", ["10.0.1.2"], 9000), netplan_probe("/r"),
     GPU_LOAD, earlyoom_probe("/k"), guard_probe("u.service", ("/p", "/u"), "/t"), swap_probe("/r"),
 ]  # fmt: skip
 

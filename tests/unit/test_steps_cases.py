@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from probe_texts import LINES
-from stack import stack_of
+from stack import setup_of, stack_of
 
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Absent, Blocked, Drifted, Ok, Pending, Step
@@ -77,6 +77,20 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
     ),
     "copy": lambda cluster, args: copy.steps(
         cluster, args["repo"], _folders(cluster, args["cache"]), args["parallel"], wanted=args.get("wanted", True)
+    ),
+    **dict.fromkeys(
+        (
+            "gpu",
+            "links",
+            "netplan",
+            "setup-docker",
+            "setup-packages",
+            "setup-ssh-trust",
+            "sources",
+            "sudoers",
+            "toolkit",
+        ),
+        setup_of,
     ),
     **dict.fromkeys(
         (
