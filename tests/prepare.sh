@@ -18,6 +18,7 @@ if [ "${1:-}" != binary ]; then
   need ip iproute2
   need sudo sudo
   need curl curl
+  need iperf3 iperf3
   need busybox busybox-static # tests of the Docker transport make an image of it
 fi
 

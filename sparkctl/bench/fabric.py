@@ -26,7 +26,7 @@ class FabricWish:
 
     kinds: tuple[str, ...] = KINDS
     streams: int = 8
-    seconds: float = 5.0
+    seconds: int = 5
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,19 @@ from sparkctl.bench.results import Transfer
 from sparkctl.data import node_program
 from sparkctl.errors import CommandFailed
 
-BEYOND_SECONDS = 30.0
+BEYOND_SECONDS = 30
 """For the start, the end, and a connection that never comes."""
 IPERF3 = "iperf3"
 
 
 @dataclass(frozen=True)
 class Transferring:
-    """Send for `seconds` over `streams` connections; the receiver ends with the connection of this laptop."""
+    """Send for whole `seconds` over `streams` connections; the receiver ends with this laptop's connection to it."""
 
     way: Way
     tool: str
     streams: int
-    seconds: float
+    seconds: int
     kind: str = "tcp"
 
     @property
@@ -32,7 +32,7 @@ class Transferring:
     @property
     def summary(self) -> str:
         many = "1 connection" if self.streams == 1 else f"{self.streams} connections"
-        return f"TCP {self.way} for {self.seconds:g} s, {many}, by {self.tool}"
+        return f"TCP {self.way} for {self.seconds} s, {many}, by {self.tool}"
 
     @property
     def detail(self) -> str:
@@ -64,14 +64,14 @@ class Transferring:
         """The receiver's and the sender's command line."""
         own, peer, streams = self.way.source.fabric_ip, self.way.target.fabric_ip, str(self.streams)
         if self.tool == grades.OURS:
-            python, limit = ("python3", "-c", source), f"{self.seconds + BEYOND_SECONDS:g}"
+            python, limit = ("python3", "-c", source), str(self.seconds + BEYOND_SECONDS)
             return (
                 (*python, "receive", peer, own, limit),
-                (*python, "send", own, peer, port, streams, f"{self.seconds:g}"),
+                (*python, "send", own, peer, port, streams, str(self.seconds)),
             )
         return (
             (IPERF3, "-s", "-1", "-B", peer, "-p", port),
-            (IPERF3, "-c", peer, "-B", own, "-p", port, "-P", streams, "-t", f"{self.seconds:g}", "-J"),
+            (IPERF3, "-c", peer, "-B", own, "-p", port, "-P", streams, "-t", str(self.seconds), "-J"),
         )
 
 

@@ -41,7 +41,7 @@ def fabric(
         list[str] | None, typer.Option(metavar="KIND", help="ping, tcp, rdma or gather; repeatable. All without it.")
     ] = None,
     streams: Annotated[int, typer.Option(min=1, max=128, metavar="N", help="Parallel TCP connections.")] = 8,
-    seconds: Annotated[float, typer.Option(min=0.5, max=600, metavar="S", help="Of each TCP transfer.")] = 5.0,
+    seconds: Annotated[int, typer.Option(min=1, max=600, metavar="S", help="Of each TCP transfer.")] = 5,
     output: OutputOption = FOLDER,
     with_addresses: AddressesOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be measured; measure nothing.")] = False,

@@ -78,11 +78,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_no_address_is_kept() -> None:
     why = "ping 192.168.100.1: no route to 192.168.100.11, spark-2.lan, 198.51.100.7:8000; 192.168.100.111 is nobody's"
     result = replace(fabric(), left_out=(LeftOut("ping 192.168.100.11", "spark-1", why, "ssh spark-2.lan"),))
-    (left,) = files.without_addresses(result, CLUSTER).left_out  # type: ignore[union-attr]
+    (left,) = files.without_addresses(result, CLUSTER).left_out
     assert left.why == "ping spark-1: no route to spark-2, spark-2, spark-1:8000; 192.168.100.111 is nobody's"
     assert (left.what, left.next) == ("ping spark-2", "ssh spark-2")
     kept = files.without_addresses(replace(serve(), notes=("at 192.0.2.1.",)), CLUSTER)
-    assert kept.notes == ("at spark-1.",)  # type: ignore[union-attr]
+    assert kept.notes == ("at spark-1.",)
 
 
 def test_ratios_know_what_is_better() -> None:
