@@ -1,4 +1,4 @@
-"""Print every figure of issue and docs: `make bench`, or `python -m tests.bench startup many deployed`.
+"""Print every figure of issue and docs: `make bench`, or `python -m tests.bench` and the names of parts.
 
 With `--write` the tables of the parts that are measured go into docs/benchmarks.md.
 """
@@ -6,9 +6,14 @@ With `--write` the tables of the parts that are measured go into docs/benchmarks
 import os
 import sys
 
-from tests.bench import deployed, many, page, startup
+from tests.bench import deployed, many, page, startup, survival
 
-PARTS = {"startup": startup.figures, "many": many.figures, "deployed": deployed.figures}
+PARTS = {
+    "startup": startup.figures,
+    "many": many.figures,
+    "deployed": deployed.figures,
+    "survival": survival.figures,
+}
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ ROUNDS = 5
 def figures() -> Iterator[Figure]:
     """Deploys from nothing, then measures what a run costs that changes nothing."""
     program = BIN / "sparkctl"
-    with _lab(program) as env:
+    with bench_lab(program) as env:
         first = json.loads(run([program, "up", "--profile", "lab", "--yes", "--json", "--quiet"], env).stdout)
         timings = first["timings"]
         wall, path = timings["seconds"], timings["critical_path"]["seconds"]
@@ -89,7 +89,7 @@ def _inventory(env: dict[str, str]) -> dict[str, dict[str, dict[str, dict[str, o
 
 
 @contextmanager
-def _lab(program: Path) -> Iterator[dict[str, str]]:
+def bench_lab(program: Path) -> Iterator[dict[str, str]]:
     """A lab of its own, with nothing deployed."""
     state = Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state")) / "sparkctl" / "lab"
     env = {"SPARKCTL_LAB": NAME, "SPARKCTL_LAB_HOME": str(state)}
