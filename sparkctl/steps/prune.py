@@ -133,6 +133,7 @@ class PruneImages(OnNode):
         text = (
             f"set -e\ndocker rmi -f {shlex.quote(image.id)} >/dev/null\n"
             f"{{ grep -vxF {shlex.quote(image.id)} {record} || true; }} >{record}.new\nmv {record}.new {record}\n"
+            f"[ -s {record} ] || rm {record}\n"
         )
         name = next(iter((*image.tags, *image.digests)), image.id[7:19])
         return Script(f"remove {name}: {size(image.size)}", text, timeout=600)

@@ -78,7 +78,7 @@ class Deployment:
 
     def argv(self, verb: str, *options: str, env: Path | None = None, profile: Path | None = None) -> list[str]:
         where = ("--env-file", str(env or self.env_file()), "--profile", str(profile or "lab"))
-        return [sys.executable, "-m", "sparkctl", verb, *where, *options]
+        return [sys.executable, "-m", "sparkctl", *verb.split(), *where, *options]
 
     def __call__(
         self, verb: str, *options: str, env: Path | None = None, profile: Path | None = None, limit: float = 300

@@ -118,3 +118,6 @@ def test_the_record_forgets_what_went(tmp_path: Path, monkeypatch: pytest.Monkey
     assert isinstance(action, Script)
     subprocess.run(["bash", "-c", action.text], check=True)
     assert (record.read_text(), called.read_text()) == (f"{A}\n", f"rmi -f {B}\n")
+    record.write_text(f"{B}\n")
+    subprocess.run(["bash", "-c", action.text], check=True)
+    assert not record.exists()
