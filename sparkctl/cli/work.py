@@ -16,14 +16,14 @@ from sparkctl.report.screen import Screen
 Work = Callable[[Callable[[Event], None], threading.Event], Outcome]
 
 
-def perform(screen: Screen, cluster: str, work: Work, key: str = "run") -> tuple[Outcome, Sequence[Event]]:
-    """Do the work while it is shown and journalled; the outcome, and every event; `key` is where it stands in JSON."""
+def perform(screen: Screen, cluster: str, work: Work) -> tuple[Outcome, Sequence[Event]]:
+    """Do the work while it is shown and journalled; the outcome, and every event."""
     events: list[Event] = []
     stop = threading.Event()
     with screen.progress() as progress, stoppable(stop, progress.say):
         outcome = work(tee(Journal(cluster, screen.verb).write, events.append, progress.emit), stop)
     ends = [event for event in events if isinstance(event, RunEnded)]
-    screen.put(**{key: run_data(outcome.ended, outcome.skipped, ends[-1].outcome, ends[-1].seconds)})
+    screen.put(run=run_data(outcome.ended, outcome.skipped, ends[-1].outcome, ends[-1].seconds))
     return outcome, events
 
 

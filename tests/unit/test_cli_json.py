@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_fakes import Cli, FakeStep, World, containers, small_world, with_logs
+from cli_fakes import Cli, FakeStep, World, answers, containers, small_world, with_logs
 from documents import TABLES, check_document, check_members, members, own
 
 from sparkctl.core.step import Layer
@@ -20,6 +20,7 @@ WITHOUT_SAMPLE = {
     "bench-serve",
     "bench-compare",
     "gpu-stats",
+    "rollback",
     "test",
     "doctor",
     "init",
@@ -30,8 +31,9 @@ WITHOUT_SAMPLE = {
 """Made by commands that need more than fake nodes; their own tests see them."""
 WITHOUT_SAMPLE |= {f"model-{verb}" for verb in ("list", "show", "pull", "verify", "pin", "prune")}
 WITHOUT_SAMPLE |= {"image-list", "image-pull", "image-prune", "profile-import"}  # test_cli_models.py
-OPTIONAL = {"notes[]"}
-"""Members that an ordinary configuration has none of."""
+HISTORY = '{"generation": 1, "unit": "main", "outcome": "serves", "changes": ["vllm@spark-1: image a -> b"]}\n'
+OPTIONAL = {"notes[]", "previous[]"}
+"""Members that an ordinary configuration, and a change of nothing that serves, has none of."""
 
 
 @pytest.fixture
@@ -87,6 +89,10 @@ def samples(cli: Cli) -> Iterator[dict[str, Any]]:
     for verb in ("stop", "down"):
         cli(verb, "-y", "--json", "-q")
         yield cli.document
+    cli.hosts["spark-1"].probes = {"history": HISTORY}
+    cli("history", "--json")
+    yield cli.document
+    cli.hosts["spark-1"].probes = answers
     with_logs(cli)
     cli("logs", "--json")
     yield json.loads(cli.out.splitlines()[0])
