@@ -19,15 +19,21 @@ HUB_SECONDS = 4
 CACHE, HUB, FOLDER = "cache", "hub", "folder"
 """Where a model was looked at."""
 
+# Mostly builtins: a process costs more than all that this asks for.
 _SCRIPT = """\
-found=$(cat "$folder/refs/$revision" || echo "$revision")
+shopt -s nullglob
+found=$revision
+[ ! -f "$folder/refs/$revision" ] || read -r found <"$folder/refs/$revision"
 if cd "$folder/snapshots/$found"; then
-  whole=$(ls ../../blobs | grep -q '[.]incomplete$' || echo yes)
-  if [ -f config.json ] || [ "$whole" ]; then
+  cut=(../../blobs/*.incomplete)
+  if [ -f config.json ] || [ ! "${cut[*]}" ]; then
     echo source=cache
-    printf 'config=%s\\n' "$(head -c 1000000 config.json | tr -d '\\r\\n')"
-    printf 'index=%s\\n' "$(grep -o '"total_size": *[0-9.e+]*' model.safetensors.index.json)"
-    [ ! "$whole" ] || find -L . -type f -printf 'file=%s %P\\n'
+    IFS= read -rN 1000000 config <config.json
+    printf 'config=%s\\n' "${config//[$'\\r\\n']/ }"
+    IFS= read -rN 10000000 index <model.safetensors.index.json
+    total='"total_size": *[0-9.e+]+'
+    [[ ! $index =~ $total ]] || echo "index=${BASH_REMATCH[0]}"
+    [ "${cut[*]}" ] || find -L . -type f -printf 'file=%s %P\\n'
     exit 0
   fi
 fi

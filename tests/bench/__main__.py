@@ -6,12 +6,14 @@ With `--write` the tables of the parts that are measured go into docs/benchmarks
 import os
 import sys
 
-from tests.bench import deployed, many, page, startup, survival
+from tests.bench import deployed, fanout, many, memory, page, startup, survival
 
 PARTS = {
     "startup": startup.figures,
     "many": many.figures,
+    "memory": memory.figures,
     "deployed": deployed.figures,
+    "fanout": fanout.figures,
     "survival": survival.figures,
 }
 
