@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from admin import Admin, containers, write_profile
+from benches import check_fabric, check_interrupted, check_serve
 from machines import TestLab
 from openai import OpenAI
 
@@ -75,6 +76,21 @@ def test_auto_chooses_ray_where_the_image_has_it(admin: Admin[TestLab], answers:
     assert "no changes" in admin("up").out
     assert containers(admin.lab) == ids
     same(ask(admin), answers["ray"])
+
+
+def test_the_fabric_is_measured(admin: Admin[TestLab]) -> None:
+    """Stands on test_auto_chooses_ray_where_the_image_has_it, which serves meanwhile."""
+    check_fabric(admin)
+
+
+def test_the_served_model_is_measured_by_two_clients(admin: Admin[TestLab]) -> None:
+    """Stands on test_auto_chooses_ray_where_the_image_has_it."""
+    check_serve(admin)
+
+
+def test_a_bench_that_is_interrupted_leaves_nothing(admin: Admin[TestLab]) -> None:
+    """Stands on test_auto_chooses_ray_where_the_image_has_it."""
+    check_interrupted(admin)
 
 
 def test_one_rank_by_itself_says_the_same(admin: Admin[TestLab], answers: dict[str, Answer]) -> None:
