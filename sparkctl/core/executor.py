@@ -73,7 +73,7 @@ def undo(
     """Take away what the items name, each before what it stood on, and check that it is gone; `guard` as above."""
     run = _Run(verb, sessions, emit, stop, guard)
     present = {item.id: item for item in items}
-    users = {key: tuple(i.id for i in items if key in i.step.needs) for key in present}
+    users = {key: tuple(i.id for i in items if key in i.below) for key in present}
     tasks = {key: run.task(key, item.step, users[key], _Undo(item)) for key, item in present.items()}
     return run.finish(tasks)
 

@@ -59,10 +59,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class UndoItem:
-    """One step that has something of ours to take away."""
+    """One step that has something of ours to take away; `below` are the ids of all that it stands on, at any depth."""
 
     step: Step
     actions: tuple[Action, ...]
+    below: frozenset[str]
 
     @property
     def id(self) -> str:
@@ -138,6 +139,9 @@ def _explained(finding: Finding, below: str) -> Finding:
 
 def make_undo(steps: Sequence[Step], facts: Facts, layers: frozenset[Layer]) -> tuple[UndoItem, ...]:
     """What to take away, last made first, in those layers."""
-    candidates = [step for step in reversed(ordered(steps)) if step.layer in layers]
-    items = (UndoItem(step, step.undo(facts)) for step in candidates)
+    line, below = ordered(steps), dict[str, frozenset[str]]()
+    for step in line:
+        below[id_of(step)] = frozenset(step.needs).union(*(below.get(need, ()) for need in step.needs))
+    candidates = [step for step in reversed(line) if step.layer in layers]
+    items = (UndoItem(step, step.undo(facts), below[id_of(step)]) for step in candidates)
     return tuple(item for item in items if item.actions)

@@ -304,6 +304,20 @@ def test_undo_goes_backwards_and_sees_that_all_is_gone(world: World) -> None:
     assert world.things == {} and outcome.failed is None
 
 
+def test_undo_goes_backwards_over_steps_that_have_nothing_to_take_away(world: World) -> None:
+    """A container of an earlier profile holds its image, although no step between them was ever applied."""
+    world.things = {"image@a": "there", "leftovers@b": "there"}
+    held: list[bool] = []
+    steps = (
+        FakeStep(world, "image", "a", work=lambda _: held.append("leftovers@b" in world.things)),
+        FakeStep(world, "intent", "a", needs=("image@a",)),
+        FakeStep(world, "leftovers", "b", needs=("intent@a",), work=lambda _: time.sleep(0.2)),
+    )
+    outcome = world.down(*steps)
+    assert held == [False]
+    assert outcome.failed is None
+
+
 def test_what_is_still_there_after_undo_is_an_error(world: World) -> None:
     world.things = {"one@a": "there"}
 
