@@ -47,9 +47,10 @@ def fabric(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be measured; measure nothing.")] = False,
     yes: YesOption = False,
 ) -> int:
-    """Measure the fabric from node to node and grade it: ping, TCP, RDMA, an all-gather in the engine's image.
+    """Measure the fabric from node to node, and grade it.
 
-    Asks first where a model serves. Exits with 2 when a figure is below what healthy Sparks reach.
+    Ping, TCP, RDMA, and an all-gather in the engine's image. Asks first where something serves, which would be slowed
+    down. Exits with 2 when a figure is below what healthy Sparks reach.
     """
     from sparkctl.bench import fabric as bench
     from sparkctl.bench.results import FabricResult, Verdict
@@ -95,9 +96,10 @@ def serve(
     output: OutputOption = FOLDER,
     with_addresses: AddressesOption = False,
 ) -> int:
-    """Put a served model under load: time to the first token, time per token, throughput by concurrency.
+    """Put a served model under load, level by level.
 
-    Sets it against what the memory's bandwidth allows, where that is known. Exits with 2 when nothing answers.
+    Time to the first token, time per token and throughput by concurrency, set against what the memory's bandwidth
+    allows where that is known. Exits with 2 when nothing answers.
     """
     from sparkctl.bench import serve as bench
     from sparkctl.bench.results import Load
@@ -136,7 +138,10 @@ def compare(
     quiet: QuietOption = False,
     no_color: NoColorOption = False,
 ) -> int:
-    """Show two results side by side, with the ratio of every figure, and write a page of it; no node is asked."""
+    """Show two results side by side, and write a page.
+
+    Ratios are right over left. No node is asked.
+    """
     from sparkctl.bench import files
     from sparkctl.bench.compare import compare as compared
     from sparkctl.report.bench import show_comparison
