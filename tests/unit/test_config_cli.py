@@ -98,7 +98,7 @@ def test_schemas(world: World, capsys: pytest.CaptureFixture[str]) -> None:
 def test_profile_list(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["profile", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["lab", "lab-vm", "single", "stacked", "tiny"]
+    assert [line.split()[0] for line in lines] == ["lab", "lab-roles", "lab-vm", "roles", "single", "stacked", "tiny"]
     found = answer(capsys, "profile", "list", "--json")["profiles"]
     assert found[-1] == {"name": "tiny", "description": "", "path": str(world.folder / "profiles/tiny.yaml")}
 
@@ -117,4 +117,4 @@ def test_names_of_profiles_are_found_without_reading_any(world: World) -> None:
     code += "assert not {'yaml', 'pydantic', 'dotenv'} & sys.modules.keys()"
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert result.stdout.split() == ["lab", "lab-vm", "single", "stacked", "tiny"], result.stderr
+    assert result.stdout.split() == ["lab", "lab-roles", "lab-vm", "roles", "single", "stacked", "tiny"], result.stderr

@@ -24,7 +24,7 @@ def problems(world: World, text: str, **flags: str) -> tuple[Problem, ...]:
     return world.profile("tiny", text).problems("tiny", None, **flags)
 
 
-@pytest.mark.parametrize("name", ["lab", "lab-vm", "single", "stacked"])
+@pytest.mark.parametrize("name", ["lab", "lab-roles", "lab-vm", "roles", "single", "stacked"])
 def test_shipped_profiles_load(world: World, name: str) -> None:
     config = world.lab(**TWO_SPARKS).load(name)
     assert config.profile.name == name
@@ -67,7 +67,7 @@ def test_the_profile_that_differs_in_the_store_differs_in_nothing_else() -> None
 
 
 def test_an_unknown_profile_names_the_nearest(world: World) -> None:
-    accepted = "one of: lab, lab-vm, single, stacked, tiny"
+    accepted = "one of: lab, lab-roles, lab-vm, roles, single, stacked, tiny"
     world.profile("tiny", TINY_PROFILE)
     assert world.problems("stakced") == (
         Problem("profile", "stakced", "no profile of that name", accepted, "stacked"),
