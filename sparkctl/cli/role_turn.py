@@ -9,7 +9,7 @@ from sparkctl.cli.common import Options, load_config, open_sessions, wants_of
 from sparkctl.cli.plan import show_plan
 from sparkctl.cli.take_back import take_back
 from sparkctl.cli.up import blocked_error, confirm_replacing
-from sparkctl.cli.work import errors_of, perform
+from sparkctl.cli.work import Work, errors_of, perform
 from sparkctl.core.events import Event, StepEnded
 from sparkctl.core.executor import Outcome, execute, undo
 from sparkctl.core.lock import Lock, held
@@ -174,12 +174,9 @@ class Turn:
     def _run(self, made: Plan, key: str) -> list[SparkctlError]:
         if made.clean:
             return []
-        name, keep = self.config.cluster.name, self.lock.keep
-        outcome, _ = perform(
-            self.screen,
-            name,
-            lambda say, stop: execute(made, self.sessions, self.clock.listening(say), stop, keep),
-            key,
+        keep = self.lock.keep
+        outcome = self._perform(
+            lambda say, stop: execute(made, self.sessions, self.clock.listening(say), stop, keep), key
         )
         if key == "run":
             take_back(self.screen, self.config.cluster, self.sessions, self.lock, outcome)
@@ -190,11 +187,16 @@ class Turn:
         items = make_undo(steps, gather(self.sessions, wants_of(steps)), frozenset({Layer.WORKLOAD}))
         if not items:
             return []
-        name, verb, keep = self.config.cluster.name, self.wish.command, self.lock.keep
-        outcome, _ = perform(
-            self.screen, name, lambda say, stop: undo(items, verb, self.sessions, say, stop, keep), key
-        )
+        verb, keep = self.wish.command, self.lock.keep
+        outcome = self._perform(lambda say, stop: undo(items, verb, self.sessions, say, stop, keep), key)
         return self._errors(outcome)
+
+    def _perform(self, work: Work, key: str) -> Outcome:
+        """One of several runs; the document holds each by its key."""
+        outcome, _ = perform(self.screen, self.config.cluster.name, work)
+        runs = {**self.screen.document.get("runs", {}), key: self.screen.document.pop("run")}
+        self.screen.put(runs=runs)
+        return outcome
 
     def _errors(self, outcome: Outcome) -> list[SparkctlError]:
         return errors_of(outcome, self.wish.command)

@@ -102,8 +102,8 @@ def say_switched(done: Switched) -> str:
     left = [name for name in done.left if name not in done.slept]
     made = [*(f"{name} stopped" for name in left), *(f"{name} sleeps" for name in done.slept)]
     parts = f"room {span(done.room)}, first token {span(done.loaded)}"
-    gap = f"no role answered for {span(done.gap)}" if done.gap else "some role answered all the time"
-    return f"{done.to} answers after {span(done.seconds)} ({parts}); {', '.join([*made, gap])}"
+    made += [f"no role answered for {span(done.gap)}"] if done.gap else []
+    return "; ".join((f"{done.to} answers after {span(done.seconds)} ({parts})", *made))
 
 
 def _what(found: RoleState, now: datetime) -> str:

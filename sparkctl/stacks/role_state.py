@@ -87,6 +87,9 @@ class Look:
         if not here:
             return RoleState(self.role, State.STOPPED)
         since = min(container.started for container in here.values())
+        if frozen := [service.name for service, container in here.items() if container.status == "paused"]:
+            fix = f"sparkctl role stop {self.role.name}"
+            return RoleState(self.role, State.UNHEALTHY, f"{', '.join(frozen)} is paused", since, fix)
         ended = {s: c for s, c in here.items() if not c.running}
         if ended or len(here) < len(found):
             return self._ended(facts, ended, [s.name for s in found if s not in here])
