@@ -1,6 +1,8 @@
 """The planner's sums against published figures: within 5 % of each."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from memory_models import MODELS, Published, published
@@ -9,6 +11,7 @@ from sparkctl.memory.checkpoint import Checkpoint
 from sparkctl.memory.demand import GIB, Wish, demand, sequence_bytes
 from sparkctl.memory.verdict import Room, judge
 
+PAGE = Path(__file__).parents[2] / "docs" / "memory.md"
 SPARK = Room("spark", round(121.7 * GIB), 118 * GIB, 10 * GIB)
 near = pytest.approx
 EACH = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
@@ -46,6 +49,36 @@ def test_weights_in_files_and_in_memory(model: Published) -> None:
         assert demand(checkpoint, wish).weights / GIB == near(row["gib"], rel=0.05)
     for name, gb in model.figures.get("quantized_gb", {}).items():
         assert checkpoint.weights(checkpoint.loaded(name)) / 1e9 == near(gb, rel=0.05)
+
+
+def rows(model: Published) -> Iterator[str]:
+    """The model's lines of the table in docs/memory.md."""
+    checkpoint, figures, form = model.checkpoint, model.figures, model.checkpoint.shape.format
+
+    def row(what: str, found: float, wished: float, unit: str) -> str:
+        return f"| {checkpoint.name} | {what} | {wished:g} {unit} | {found:.4g} {unit} | {found / wished - 1:+.1%} |"
+
+    if wished := figures.get("kib_per_token"):
+        yield row("cache of a token", sequence_bytes(checkpoint, Wish(1), 1) / 1024, wished, "KiB")
+    for cache in figures.get("cache_gib", ()):
+        found = sequence_bytes(checkpoint, Wish(1), cache["tokens"]) / GIB
+        yield row(f"cache of {cache['tokens']} tokens", found, cache["gib"], "GiB")
+    if wished := figures.get("weights_gb"):
+        yield row(f"files, {form.name}", checkpoint.weights(replace(form, padded=False)) / 1e9, wished, "GB")
+    for name, wished in figures.get("quantized_gb", {}).items():
+        yield row(f"file, {name}", checkpoint.weights(checkpoint.loaded(name)) / 1e9, wished, "GB")
+    for load in figures.get("loaded_gib", ()):
+        nodes = load["tensor_parallel"]
+        found = demand(checkpoint, Wish(1, tensor_parallel=nodes)).weights / GIB
+        where = f"loaded, {form.name}, on each of {nodes} nodes" if nodes > 1 else f"loaded, {form.name}"
+        yield row(where, found, load["gib"], "GiB")
+
+
+@EACH
+def test_the_page_shows_what_is_computed(model: Published) -> None:
+    page = PAGE.read_text()
+    missing = [row for row in rows(model) if row not in page]
+    assert not missing, "\n".join(missing)
 
 
 def test_gpt_oss_120b_fits_one_spark() -> None:
