@@ -51,8 +51,13 @@ class Stack:
         return self.services[0].image
 
     def digest(self, image: ImageFact) -> str:
-        """What makes it what it is, and how it is brought up."""
-        return spec_hash(self._lasting(image))
+        """What makes it what it is, and how it is reached: another one is another generation.
+
+        How a keeper asks whether it serves is no part of that: a newer sparkctl may ask in other words.
+        """
+        record = self._lasting(image)
+        made = [[entry[key] for key in ("service", "node", "spec", "group")] for entry in record["containers"]]
+        return spec_hash(made, record["nodes"], record["memory"], self.serving.seconds)
 
     def record(self, image: ImageFact, changes: tuple[str, ...]) -> dict[str, Any]:
         """What the keeper needs to bring it up, and a later sparkctl to go back to it; holds no secret."""
