@@ -16,7 +16,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "init": "Ask for the addresses, try them, write the configuration.",
         "config": "Show, check and explain the configuration.",
         "profile": "List, show and check profiles.",
-        "fit": "Tell whether a model fits the memory of the nodes, and what does.",
+        "fit": "Tell whether a model fits the memory of the nodes.",
     },
     "Deploy": {
         "setup": "Make new Sparks ready: packages, Docker, GPU, network, trust, memory.",
