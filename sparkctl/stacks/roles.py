@@ -17,6 +17,7 @@ from sparkctl.stacks.budgets import reserve_of
 from sparkctl.stacks.role_state import RoleState, State, api_service
 from sparkctl.stacks.serving import serves, started, steps
 from sparkctl.stacks.workload import Workload, key_path
+from sparkctl.steps.memory import MemoryStep
 from sparkctl.steps.sleep import SleepStep
 from sparkctl.topology import Node
 
@@ -140,8 +141,16 @@ def role(config: "Config", name: str) -> "Served":
 def launching(config: "Config", role: "Served") -> tuple[Step, ...]:
     """The steps of a role from the host up to its first token, and what they stand on."""
     own = {id_of(step) for step in Workload(config, role).steps()}
-    every = steps(config, PATIENT_SECONDS, launched=(role.name,))
+    every = [_weighing_one(step) for step in steps(config, PATIENT_SECONDS, launched=(role.name,))]
     return tuple(with_needs(every, lambda step: id_of(step) in own))
+
+
+def _weighing_one(step: Step) -> Step:
+    """The memory gate for one role beside what always serves: others need not be there, nor fit beside it."""
+    if not isinstance(step, MemoryStep):
+        return step
+    others = frozenset(service for budget in step.budgets if budget.on_demand for service in budget.services)
+    return replace(step, budgets=tuple(b for b in step.budgets if not b.on_demand), others=others)
 
 
 def preparing(config: "Config", role: "Served") -> tuple[Step, ...]:

@@ -47,10 +47,14 @@ class Budget:
 
 @dataclass(frozen=True)
 class MemoryStep(OnNode):
-    """The models of one node together; `reserve` is what must stay available, in bytes. It changes nothing."""
+    """The models of one node together; `reserve` is what must stay available, in bytes. It changes nothing.
+
+    `others` are services of ours that go on and are not weighed: what they hold is not available anyway.
+    """
 
     budgets: tuple[Budget, ...]
     reserve: int
+    others: frozenset[str] = frozenset()
     name: str = "memory"
     layer: Layer = Layer.WORKLOAD
 
@@ -121,7 +125,7 @@ class MemoryStep(OnNode):
 
     def _left_over(self, facts: Facts) -> float:
         """Shares of containers of ours on this node that are in no budget: they are removed before anything starts."""
-        known = {service for budget in self.budgets for service in budget.services}
+        known = {*self.others, *(service for budget in self.budgets for service in budget.services)}
         ours = _ours(facts, self.node, self.cluster.name)
         return sum(_share(found, 0.0) for service, found in ours.items() if service not in known)
 
