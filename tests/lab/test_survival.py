@@ -82,7 +82,7 @@ def test_flag_that_crashes_is_taken_back(deploy: Deployment) -> None:
     lab = deploy.lab
     before = ids(lab)
     result = deploy("up", "-y", profile=two_ranks(deploy, "memory"))
-    assert_clear(result, 1, "ended with status 1 while loading", "generation 1 was put back", "GPU_MEMORY_UTIL")
+    assert_clear(result, 1, "with status 1", "generation 1 was put back and answers again")
     assert gap(result.stdout) < 60
     assert ids(lab) == before
     assert well(deploy)
