@@ -58,10 +58,12 @@ def take(
     layers: "Collection[str] | None" = None,
     refuse: "Callable[[Cluster, Facts, str], None]" = refuse_blind,
     dry_run: bool = False,
+    forget: bool = False,
 ) -> int:
     """Take away what these steps would undo, after a confirmation; `after` is what to type next, if anything.
 
-    Of some `layers` only, where they are given; `refuse` raises where nothing may be taken away.
+    Of some `layers` only, where they are given; `refuse` raises where nothing may be taken away. With `forget` not
+    even the lock's file stays.
     """
     from sparkctl.cli.work import errors_of, perform
     from sparkctl.core.executor import undo
@@ -72,7 +74,7 @@ def take(
     name = config.cluster.name
     with (
         reach_all(config, options, command) as sessions,
-        held(sessions[config.cluster.head.name], name, command) as lock,
+        held(sessions[config.cluster.head.name], name, command, forget=forget) as lock,
     ):
         facts = gather(sessions, [*wants_of(todo), *engine_wants(config.cluster)])
         refuse(config.cluster, facts, command)

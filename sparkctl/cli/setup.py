@@ -41,14 +41,14 @@ def setup(
 
     if purge and not undo:
         raise typer.BadParameter("goes with --undo", param_hint="--purge")
-    screen, config = options.screen("setup"), load_config(options)
+    screen, config = options.screen("setup-undo" if undo else "setup"), load_config(options)
     todo = steps(config, sudoers_asked=sudoers, password=_password(asked=ask_sudo_password))
     if undo:
         layers = ("host", "storage", "workload", *(("image",) if purge else ()))
         kept = "" if purge else "sparkctl setup --undo --purge, to remove the packages, too"
         return take(
             options, screen, config, todo, "setup --undo", yes=yes, after=kept, layers=layers, refuse=refuse_deployed,
-            dry_run=dry_run,
+            dry_run=dry_run, forget=not dry_run,
         )  # fmt: skip
     if dry_run:
         return 1 if look(options, screen, config, todo).blocked else 0

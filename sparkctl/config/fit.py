@@ -8,6 +8,7 @@ from sparkctl.config import engine_args, overrides, sharing
 from sparkctl.config.nodes import Roster
 from sparkctl.config.profile import Engine, Profile
 from sparkctl.config.served import Served, over, ranks, served
+from sparkctl.config.setup import second_fault
 from sparkctl.config.yamlfile import Document
 from sparkctl.errors import Problem
 from sparkctl.topology import Cluster
@@ -44,6 +45,7 @@ class Fit:
                 yield from sharing.faults(self, each)
             yield from self._shares()
             yield from self._ports()
+            yield from self._second_half()
         yield from self._arguments()
 
     def notes(self) -> Iterator[str]:
@@ -125,6 +127,13 @@ class Fit:
                 place = here[-1].place("engine", "gpu_memory_utilization")
                 accepted = f"{LIMIT:g} together at most; start: demand for what takes turns"
                 yield self.refused(place, f"{shares} = {total:.2f} on {node.name}", accepted)
+
+    def _second_half(self) -> Iterator[Problem]:
+        """Setup gives the other half of the port an address of its own."""
+        ips = [node.fabric_ip for node in self.cluster.nodes if node.fabric_ip] if self.cluster.workers else []
+        if fault := second_fault(self.profile.setup.netplan, ips, self.roster.settings.fabric_prefix):
+            place = ("setup", "netplan", "second_subnet")
+            yield self.refused(place, fault, "another subnet, with room for every node's place in the first")
 
     def _arguments(self) -> Iterator[Problem]:
         for place, engine in self._engines():

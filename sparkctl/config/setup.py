@@ -1,9 +1,12 @@
 """`Setup`: what `sparkctl setup` makes of new Sparks, a part of the profile."""
 
+from collections.abc import Iterable
 from ipaddress import IPv4Network
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool, StringConstraints
+
+from sparkctl.halves import addresses
 
 Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")]
 Package = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]{0,127}$")]
@@ -80,3 +83,13 @@ class Setup(_Part):
     netplan: Netplan = Netplan()
     ssh_mesh: StrictBool = Field(default=True, description="Whether every node gets a key and reaches every other.")
     sudoers: StrictBool = Field(default=False, description="Whether the login gets sudo without a password.")
+
+
+def second_fault(wish: Netplan, fabric_ips: Iterable[str], prefix: int) -> str:
+    """Why the second half cannot be addressed as wished; empty where it can, or is not wished."""
+    try:
+        for address in fabric_ips if wish.write else ():
+            addresses(address, prefix, wish.second_subnet or "")
+    except ValueError as error:
+        return str(error)
+    return ""

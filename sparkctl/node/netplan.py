@@ -23,6 +23,7 @@ from typing import Any
 
 FOLDER = Path("/run/sparkctl-netplan")
 BACK, APPLY = "sparkctl-netplan-back", "sparkctl-netplan-apply"
+NETWORKD = "systemd-networkd.service"
 HEAD_START = 1.0  # seconds for the answer to `change` to leave before the network moves
 SETTLE = 3.0  # seconds that netplan gets to bring back addresses by itself before ip(8) does
 CONFIGS = ("etc/netplan", "lib/netplan", "run/netplan")
@@ -68,7 +69,12 @@ def look(file: str, links: list[str]) -> Json:
     """File and links as they are."""
     path = Path(file)
     content = path.read_text() if path.exists() else None
-    return {"file": file, "content": content, "links": {link: look_at(link) for link in links if exists(link)}}
+    return {
+        "file": file,
+        "content": content,
+        "networkd": not quietly("systemctl", "is-active", "--quiet", NETWORKD),
+        "links": {link: look_at(link) for link in links if exists(link)},
+    }
 
 
 def exists(link: str) -> bool:
@@ -96,6 +102,8 @@ def restore(state: Json) -> None:
     deadline = time.monotonic() + SETTLE
     while time.monotonic() < deadline and any(lacking(link, was) for link, was in state["links"].items()):
         time.sleep(0.2)
+    if not state["networkd"]:  # netplan has started it
+        quietly("systemctl", "stop", NETWORKD.replace(".service", ".socket"), NETWORKD)
     for link, was in state["links"].items():
         if exists(link):
             mend(link, was)
@@ -126,9 +134,9 @@ def attempt(*argv: str) -> None:
     subprocess.run(argv, check=False, stdin=subprocess.DEVNULL)
 
 
-def quietly(*argv: str) -> None:
-    """Run what has nothing to say where there is nothing to do."""
-    subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def quietly(*argv: str) -> int:
+    """Run what has nothing to say where there is nothing to do; its status."""
+    return subprocess.run(argv, check=False, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
 
 
 def begin(job: Json, wished: Json) -> None:
@@ -153,7 +161,7 @@ def change(job: Json) -> None:
     """Towards a file of ours; links are left to netplan. What is there first of all goes on record."""
     now, record = look(job["file"], job["links"]), Path(job["record"])
     tell("back.json", {**now, "drop": "" if record.exists() else str(record)})
-    begin(job, {"file": job["file"], "content": job["content"], "links": {}, "drop": ""})
+    begin(job, {"file": job["file"], "content": job["content"], "networkd": True, "links": {}, "drop": ""})
     if not record.exists():
         place(str(record), json.dumps(now))
 

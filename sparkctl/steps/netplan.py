@@ -1,9 +1,9 @@
 """Both halves of a node's fast port, each with an address in a subnet of its own, by a netplan file of ours."""
 
 import hashlib
-import ipaddress
 from dataclasses import dataclass
 
+from sparkctl import halves as arithmetic
 from sparkctl.core.action import Action
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.facts.fabric import FabricFact, fabric_probe
@@ -43,12 +43,8 @@ class Half:
 
 
 def addresses(node: Node, wish: NetplanWish) -> tuple[tuple[str, int], ...]:
-    """Address and prefix of each half; the second keeps the place that the first has in its subnet."""
-    first = ipaddress.IPv4Interface(f"{node.fabric_ip}/{wish.prefix}")
-    place = int(first.ip) - int(first.network.network_address)
-    size = first.network.num_addresses
-    second = ipaddress.IPv4Network(wish.second or (int(first.network.network_address) + size, wish.prefix))
-    return ((str(first.ip), wish.prefix), (str(second.network_address + place), second.prefixlen))
+    """Address and prefix of each half of a node."""
+    return arithmetic.addresses(node.fabric_ip, wish.prefix, wish.second)
 
 
 def halves(node: Node, wish: NetplanWish, fact: FabricFact) -> tuple[Half, ...]:
