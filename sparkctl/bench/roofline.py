@@ -7,7 +7,8 @@ read of the weights, and of a mixture of experts each takes others.
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sparkctl.bench.results import Level, Machine, Roofline
 from sparkctl.errors import ConfigError
@@ -15,6 +16,8 @@ from sparkctl.facts.model import ModelFact, folder_name
 from sparkctl.facts.probe import Answer, Probe
 from sparkctl.memory.checkpoint import Checkpoint, weight_files
 from sparkctl.memory.config_json import read_shape
+from sparkctl.memory.formats import PLAIN, Format
+from sparkctl.memory.shape import Shape
 
 SPARK_GBYTE = 273.0
 """Memory bandwidth of a DGX Spark, 10^9 bytes a second (NVIDIA's data sheet)."""
@@ -42,34 +45,51 @@ def config_probe(hf_cache: str, model: str, revision: str) -> Probe[str]:
     return Probe(f"model-config:{model}@{revision}", script, lambda answer: _text(answer))
 
 
-def active(config: str, files: ModelFact | None, quantization: str, dtype: str) -> Active:
-    """What one token reads, from config.json and the sizes of the files. Total: nonsense is unknown."""
+def active(config: str, files: ModelFact | None, dtype: str) -> Active:
+    """What one token reads, from config.json and the sizes of the files. Total: nonsense is unknown.
+
+    Not read are the experts that it does not go through, what sees or hears, and of an input embedding of its own all
+    rows but one.
+    """
     if not config:
         return Active(None, "the model's config.json is not in the cache")
     try:
         shape = read_shape(config, "config.json")
-        checkpoint = Checkpoint("model", shape, weight_files(files.wished) if files else 0)
-        form = checkpoint.loaded(quantization, dtype)
-        whole = checkpoint.weights(form)
+        whole, form = _whole(shape, files, dtype)
     except ConfigError as error:
         return Active(None, f"the size of the model is unknown: {error.problems[0]}")
-    if not shape.parameters.experts:
-        return Active(whole - 2 * shape.parameters.vision)
-    share = chosen_share(config)
-    if share is None:
+    outer, inner = _parts(config)
+    parameters, share = shape.parameters, chosen_share(config)
+    if parameters.experts and share is None:
         return Active(None, "config.json does not say how many experts a token takes")
-    return Active(whole - 2 * shape.parameters.vision - shape.parameters.experts * form.each * (1 - share))
+    tied = bool({**outer, **inner}.get("tie_word_embeddings", False))
+    idle = parameters.experts * form.each * (1 - (share or 0)) + parameters.vision * PLAIN["bf16"].each
+    return Active(whole - idle - (0 if tied else parameters.tables / 2 * form.tables))
+
+
+def _whole(shape: Shape, files: ModelFact | None, dtype: str) -> tuple[float, Format]:
+    """Bytes of all weights, and how they lie in memory, without what kernels pad. Raises ConfigError."""
+    stored = weight_files(files.wished) if files else 0
+    form = Checkpoint("model", shape, stored).loaded("", dtype)
+    if stored and form == shape.format:
+        return stored, form
+    return Checkpoint("model", shape).weights(replace(form, padded=False)), form
 
 
 def chosen_share(config: str) -> float | None:
     """The share of a mixture's experts that one token goes through; None where config.json does not say."""
-    outer = json.loads(config)
-    inner: dict[str, object] = next((outer[name] for name in _INNER if isinstance(outer.get(name), dict)), {})
+    outer, inner = _parts(config)
     found = {**outer, **inner}
     of, per = (
         next((found[name] for name in names if isinstance(found.get(name), int)), 0) for names in (_EXPERTS, _CHOSEN)
     )
     return per / of if of and per else None
+
+
+def _parts(config: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A config.json that `read_shape` took, and its part about language, empty where it has none."""
+    outer: dict[str, Any] = json.loads(config)
+    return outer, next((outer[name] for name in _INNER if isinstance(outer.get(name), dict)), {})
 
 
 def roofline(found: Active, machines: Sequence[Machine], ranks: int, levels: Sequence[Level]) -> Roofline:

@@ -103,7 +103,7 @@ def active_of(config: "Config", served: "Served", facts: Facts) -> Active:
     if engine(served.engine.name).STORE is not Store.HUB:
         return Active(None, f"{served.engine.name} keeps its models in a store of its own")
     files, config_json = (facts.get(want.node, want.probe) for want in active_wants(config, served))
-    return active(config_json, files, "", served.engine.dtype or "")
+    return active(config_json, files, served.engine.dtype or "")
 
 
 def result(
