@@ -76,4 +76,4 @@ def steps(cluster: Cluster, verb: str = "down") -> tuple[StateStep, ...]:
 def tidy(folder: str) -> str:
     """A line of bash that removes a state folder, and `~/.sparkctl` above it, as far as they are empty."""
     quoted, above = shlex.quote(folder), shlex.quote(folder.rpartition("/")[0])
-    return f"rmdir {quoted} 2>/dev/null && rmdir {above} 2>/dev/null\ntrue\n"
+    return f"{{ rmdir {quoted} && rmdir {above}; }} 2>/dev/null || true\n"
