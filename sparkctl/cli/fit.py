@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sparkctl.cli.common import Options, load_config, new_app, open_sessions, with_options
+from sparkctl.cli.complete_nodes import complete_models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,9 @@ app = new_app()
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        metavar="[MODEL]", help="ORG/NAME on the hub, a folder with its files, or one that the profile serves."
+        metavar="[MODEL]",
+        help="ORG/NAME on the hub, a folder with its files, or one that the profile serves.",
+        autocompletion=complete_models,
     ),
 ]
 TpOption = Annotated[

@@ -11,10 +11,9 @@ from sparkctl.config.served import Served, over, ranks, served
 from sparkctl.config.setup import second_fault
 from sparkctl.config.yamlfile import Document
 from sparkctl.errors import Problem
+from sparkctl.memory.demand import MOST_UTILIZATION
 from sparkctl.topology import Cluster
 
-LIMIT = 0.90
-"""The largest part of a node's memory that engines may take; beyond it a Spark freezes (facts.md, I)."""
 SEVERAL = "nothing: the profile places several models, and models.NAME.model.id names each"
 IMAGELESS = "nothing: the profile names an image for each model, as models.NAME.image.ref"
 
@@ -122,10 +121,10 @@ class Fit:
         for node in self.cluster.nodes:
             here = [each for each in side_by_side if node in each.cluster.nodes]
             total = sum(each.engine.gpu_memory_utilization for each in here)
-            if len(here) > 1 and total > LIMIT + 1e-9:
+            if len(here) > 1 and total > MOST_UTILIZATION + 1e-9:
                 shares = " + ".join(f"{each.name} {each.engine.gpu_memory_utilization:g}" for each in here)
                 place = here[-1].place("engine", "gpu_memory_utilization")
-                accepted = f"{LIMIT:g} together at most; start: demand for what takes turns"
+                accepted = f"{MOST_UTILIZATION:g} together at most; start: demand for what takes turns"
                 yield self.refused(place, f"{shares} = {total:.2f} on {node.name}", accepted)
 
     def _second_half(self) -> Iterator[Problem]:

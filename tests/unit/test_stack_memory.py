@@ -9,6 +9,7 @@ from memory_models import config
 from stack import ENV
 
 from sparkctl.config.load import load
+from sparkctl.config.wishes import wish_of
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Blocked, Finding, Ok, Pending
 from sparkctl.facts.probe import Answer, Facts
@@ -88,6 +89,24 @@ def test_a_node_without_models_is_not_asked(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         finding(tmp_path, 118, node="spark-2")
     assert isinstance(finding(tmp_path, 118, node="spark-2", dev={"nodes": [1]}), Ok | Pending)
+
+
+def test_arguments_of_the_engine_count(tmp_path: Path) -> None:
+    arguments = ["--kv-cache-dtype=fp8", "-q", "awq", "--quantization", "fp8", "-pp", "2"]
+    engine = {"extra_args": arguments, "load_format": "fastsafetensors", "tensor_parallel": 1, "overhead_gib": 3}
+    models = {"dev": {"model": {"id": "org/dev"}, "engine": engine}}
+    (tmp_path / "several.yaml").write_text(json.dumps({**PROFILE, "models": models}))
+    loaded = load(str(tmp_path / "several.yaml"), environ={"HOME": str(tmp_path), **ENV}, cwd=tmp_path)
+    wish = wish_of(loaded.served[0])
+    assert (wish.kv_dtype, wish.quantization, wish.tensor_parallel, wish.pipeline_parallel) == ("fp8", "fp8", 1, 2)
+    assert wish.overhead == pytest.approx(7.4 * GIB, rel=1e-6)
+    assert (wish.concurrency, wish.fills) == (1, True)
+
+
+def test_what_the_planner_does_not_know_is_left_to_the_engine(tmp_path: Path) -> None:
+    engine = {"extra_args": ["--kv-cache-dtype", "of-tomorrow", "--quantization", "experts_int8"]}
+    found = finding(tmp_path, 118, dev={"engine": {**engine, "gpu_memory_utilization": 0.4}})
+    assert isinstance(found, Ok)
 
 
 def test_undo_takes_nothing_away(tmp_path: Path) -> None:
