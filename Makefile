@@ -7,7 +7,7 @@ PROFILE := --profile lab
 # Tests look at what stubs leave open, and use what lambdas return.
 TESTS_MAY := $(addprefix --disable-error-code=,func-returns-value union-attr comparison-overlap misc)
 
-.PHONY: demo demo-down on-lab test suite lint bench binary dist docs clean
+.PHONY: demo demo-down on-lab test suite lint bench binary dist docs golden clean
 
 # From nothing to a model that answers, on two simulated Sparks; `make demo-down` takes them away.
 demo: $(READY)
@@ -63,6 +63,10 @@ dist: $(READY)
 # The generated parts of docs/*.md.
 docs: $(READY)
 	$(BIN)/python -m sparkctl.config.reference docs
+
+# The containers of every engine, as they are now: tests/golden.
+golden: $(READY)
+	SPARKCTL_GOLDEN=write $(BIN)/pytest tests/unit/test_engine_golden.py
 
 clean:
 	rm -rf $(VENV) build dist

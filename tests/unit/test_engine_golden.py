@@ -1,6 +1,6 @@
 """Every container of every engine and layout, in full: what changes here is replaced on every cluster that runs it.
 
-A change that is meant: `SPARKCTL_GOLDEN=write pytest tests/unit/test_engine_golden.py`, then read the difference.
+A change that is meant: `make golden`, then read the difference.
 """
 
 import json
