@@ -109,3 +109,18 @@ def test_images_are_removed_as_root_and_a_refusal_is_told(image: Image, ending: 
     ended = subprocess.run(["bash", "-c", removal.text], env=env, capture_output=True, text=True, timeout=30)
     assert (ended.returncode != 0, record.exists()) == (kept, kept)
     assert not kept or "conflict" in ended.stderr
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_the_folder_goes_with_its_last_record_and_what_another_cluster_keeps_stays(image: Image, others: bool) -> None:
+    record = Path(brought_file(image.cluster, image.cluster.head))
+    record.touch()
+    neighbour = record.parents[1] / "other"
+    if others:
+        neighbour.mkdir()
+    (image.folder / "engine/docker").write_text("#!/bin/sh\n")
+    removal = remove_images(image.cluster, image.cluster.head, ("sha256:a1",))
+    env = os.environ | {"PATH": f"{image.folder}/engine:{os.environ['PATH']}"}
+    ended = subprocess.run(["bash", "-c", removal.text], env=env, capture_output=True, timeout=30)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert (record.parent.exists(), neighbour.exists(), record.parents[1].exists()) == (False, others, others)
