@@ -64,6 +64,11 @@ class Ping:
     max_ms: float | None
     grade: Grade
 
+    @property
+    def subject(self) -> str:
+        """What it is called."""
+        return f"ping {self.source} to {self.target}, {self.size} bytes"
+
 
 @dataclass(frozen=True)
 class Transfer:
@@ -77,6 +82,11 @@ class Transfer:
     gbit: float
     grade: Grade
 
+    @property
+    def subject(self) -> str:
+        """What it is called."""
+        return f"TCP {self.source} to {self.target}, {self.streams} connection{'s' * (self.streams != 1)}"
+
 
 @dataclass(frozen=True)
 class Rdma:
@@ -87,6 +97,11 @@ class Rdma:
     device: str
     gbit: float
     grade: Grade
+
+    @property
+    def subject(self) -> str:
+        """What it is called."""
+        return f"RDMA {self.source} to {self.target}, {self.device}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,11 @@ class Gather:
     ranks: int
     sizes: tuple[Gathered, ...]
     grade: Grade
+
+    @property
+    def subject(self) -> str:
+        """What it is called."""
+        return f"all-gather over {self.ranks} ranks"
 
     @property
     def best(self) -> Gathered:
@@ -142,10 +162,13 @@ class FabricResult:
     schema: Literal["sparkctl/bench-fabric/1"] = "sparkctl/bench-fabric/1"
 
     @property
-    def grades(self) -> tuple[Grade, ...]:
-        """Every grade that was given."""
+    def grades(self) -> dict[Grade, tuple[str, ...]]:
+        """Every grade that was given, each once with what it was given for."""
         measured = (*self.ping, *self.tcp, *self.rdma, *((self.gather,) if self.gather else ()))
-        return tuple(one.grade for one in measured)
+        found: dict[Grade, tuple[str, ...]] = {}
+        for one in measured:
+            found[one.grade] = (*found.get(one.grade, ()), one.subject)
+        return found
 
     @property
     def verdict(self) -> Verdict:

@@ -1,6 +1,6 @@
 """Results of a bench as lines for a terminal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sparkctl.amounts import figure
@@ -124,11 +124,12 @@ def _left_out(of: FabricPlan | FabricResult) -> list[Line]:
     return lines
 
 
-def _reasons(grades: Sequence[Grade]) -> list[Line]:
+def _reasons(grades: Mapping[Grade, Sequence[str]]) -> list[Line]:
     lines = []
-    for grade in dict.fromkeys(grades):
+    for grade, subjects in grades.items():
         title = "not graded" if grade.verdict is Verdict.UNGRADED else str(grade.verdict)
-        lines.append(Line(grade.reason, heads=((f"{title}: ", STYLES[grade.verdict]),)))
+        what = subjects[0] if len(subjects) == 1 else f"{subjects[0]} and {len(subjects) - 1} more"
+        lines.append(Line(f"{what}: {grade.reason}", heads=((f"{title}: ", STYLES[grade.verdict]),)))
         lines += [Line(f"try: {grade.next}", indent=4)] if grade.next else []
     return lines
 

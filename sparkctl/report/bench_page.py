@@ -30,7 +30,8 @@ class Page:
     summary: str
     facts: tuple[tuple[str, str], ...]
     charts: tuple[Chart, ...]
-    grades: tuple[Grade, ...] = ()
+    grades: tuple[tuple[Grade, str], ...] = ()
+    """Each with what it was given for."""
     left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
     compared: tuple[Compared, ...] = ()
@@ -70,7 +71,7 @@ def _fabric(result: FabricResult) -> Page:
         summary=summaries[result.verdict],
         facts=(*_common(result), *_links(result)),
         charts=tuple(_fabric_charts(result)),
-        grades=tuple(dict.fromkeys(result.grades)),
+        grades=tuple((grade, "; ".join(subjects)) for grade, subjects in result.grades.items()),
         left_out=result.left_out,
         notes=(f"{', '.join(result.busy)} served meanwhile, and took its share",) if result.busy else (),
     )
@@ -151,10 +152,14 @@ def _common(result: Outcome) -> tuple[tuple[str, str], ...]:
     nodes = ((machine.name, _machine(machine)) for machine in result.machines)
     return (
         ("cluster", result.cluster),
-        ("taken", result.taken.replace("T", " ").replace("+00:00", " UTC")),
+        ("taken", _moment(result)),
         ("sparkctl", result.version),
         *nodes,
     )
+
+
+def _moment(result: Outcome) -> str:
+    return result.taken.replace("T", " ").replace("+00:00", " UTC")
 
 
 def _machine(machine: Machine) -> str:
@@ -174,7 +179,7 @@ def _side(name: str, result: Outcome) -> tuple[tuple[str, str], ...]:
     tool = result.tool if isinstance(result, ServeResult) else ", ".join(dict.fromkeys(one.tool for one in result.tcp))
     nodes = ", ".join(f"{machine.name} ({'Spark' if machine.spark else 'no Spark'})" for machine in result.machines)
     what = f" of {result.model.name}" if isinstance(result, ServeResult) else ""
-    return ((name, f"{result.cluster}{what}, {result.taken}, {nodes}" + (f", by {tool}" if tool else "")),)
+    return ((name, f"{result.cluster}{what}, {_moment(result)}, {nodes}" + (f", by {tool}" if tool else "")),)
 
 
 def _compared_chart(rows: Sequence[Row], names: tuple[str, str]) -> Chart:
