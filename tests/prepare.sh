@@ -19,6 +19,7 @@ if [ "${1:-}" != binary ]; then
   need sudo sudo
   need curl curl
   need iperf3 iperf3
+  docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
   need busybox busybox-static # tests of the Docker transport make an image of it
 fi
 

@@ -31,6 +31,8 @@ WITHOUT_SAMPLE = {
 """Made by commands that need more than fake nodes; their own tests see them."""
 WITHOUT_SAMPLE |= {f"model-{verb}" for verb in ("list", "show", "pull", "verify", "pin", "prune")}
 WITHOUT_SAMPLE |= {"image-list", "image-pull", "image-prune", "profile-import"}  # test_cli_models.py
+WITHOUT_SAMPLE |= {f"role-{verb}" for verb in ("list", "status", "launch", "switch", "stop")}  # the lab
+WITHOUT_SAMPLE |= {"export-compose"}  # test_export.py
 HISTORY = '{"generation": 1, "unit": "main", "outcome": "serves", "changes": ["vllm@spark-1: image a -> b"]}\n'
 OPTIONAL = {"notes[]", "previous[]"}
 """Members that an ordinary configuration, and a change of nothing that serves, has none of."""
