@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sparkctl.core.step import Step
+from sparkctl.core.step import Layer, Step
 from sparkctl.stacks import guard
 from sparkctl.steps import gpu, host, host_docker, host_state, links, netplan, ssh_trust, sudoers, toolkit
 from sparkctl.steps.gpu import GpuWish
@@ -38,8 +38,16 @@ def own_cluster(config: "Config") -> Cluster:
     return replace(config.cluster, name=f"{config.cluster.name}.setup")
 
 
-def _stack(config: "Config") -> Iterable[Step]:
-    own, profile = own_cluster(config), config.profile
+def _stack(config: "Config") -> tuple[Step, ...]:
+    """The network comes last but for what goes over it: its change cuts whatever else works on the node."""
+    own = own_cluster(config)
+    ground = tuple(_ground(config, own))
+    mesh = ssh_trust.mesh(own) if config.profile.setup.ssh_mesh else ()
+    return (*ground, *_network(config, own, ground), *mesh)
+
+
+def _ground(config: "Config", own: Cluster) -> Iterable[Step]:
+    profile = config.profile
     hosts = {node.name: HostWish(_architecture(config), skew_s=profile.host.max_clock_skew_s) for node in own.nodes}
     yield from host.steps(config.cluster, hosts)
     yield from host_state.steps(own, "setup --undo")
@@ -47,10 +55,10 @@ def _stack(config: "Config") -> Iterable[Step]:
     yield from host_docker.steps(own, after=("host", "state", "packages"))
     yield from gpu.steps(own, GpuWish(profile.host.gpu, profile.setup.min_driver, profile.setup.min_cuda))
     yield from toolkit.steps(own) if _wants_toolkit(config) else ()
-    yield from _network(config, own)
-    yield from ssh_trust.mesh(own) if profile.setup.ssh_mesh else ()
-    # The watchdog and its kin are of the deployment's cluster; what they install goes on the record of setup.
-    yield from (replace(s, cluster=own) if isinstance(s, PackagesStep) else s for s in guard.steps(config))
+    # The watchdog and its kin are of the deployment's cluster, and what it stopped is the business of `up`; what they
+    # install goes on the record of setup.
+    kin = (step for step in guard.steps(config) if step.layer is not Layer.WORKLOAD)
+    yield from (replace(step, cluster=own) if isinstance(step, PackagesStep) else step for step in kin)
 
 
 def _architecture(config: "Config") -> str:
@@ -86,10 +94,10 @@ def _package_step(config: "Config", own: Cluster, node: Node) -> PackagesStep:
     )
 
 
-def _network(config: "Config", own: Cluster) -> Iterable[Step]:
+def _network(config: "Config", own: Cluster, ground: Iterable[Step]) -> Iterable[Step]:
     wish = config.profile.setup.netplan
     prefix, second = config.settings.fabric_prefix, wish.second_subnet or ""
     plan = NetplanWish(prefix, second, wish.mtu, wish.interfaces, wish.confirm_s)
     if wish.write:
-        yield from netplan.steps(own, plan)
+        yield from netplan.steps(own, plan, ground)
     yield from links.steps(own, plan)

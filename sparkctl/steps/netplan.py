@@ -1,11 +1,12 @@
 """Both halves of a node's fast port, each with an address in a subnet of its own, by a netplan file of ours."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sparkctl import halves as arithmetic
 from sparkctl.core.action import Action
-from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
+from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, Step, step_id
 from sparkctl.facts.fabric import FabricFact, fabric_probe
 from sparkctl.facts.netplan import FILE, NetplanFact, netplan_probe
 from sparkctl.facts.probe import Facts, Probe, Want
@@ -63,17 +64,20 @@ def in_force(half: Half, mtu: int, fact: FabricFact) -> bool:
 
 @dataclass(frozen=True)
 class NetplanStep(OnNode):
-    """The netplan of one node. The workers come after the head: what cuts it off is not done to them, too."""
+    """The netplan of one node. The workers come after the head: what cuts it off is not done to them, too.
+
+    It opens the node's connection anew, so `after` must hold the ids of all that may work there in another lane.
+    """
 
     wish: NetplanWish
+    after: tuple[str, ...] = ()
     name: str = "netplan"
     layer: Layer = Layer.HOST
 
     @property
     def needs(self) -> tuple[str, ...]:
-        own = tuple(step_id(name, self.node) for name in ("state", "packages", "docker", "toolkit"))
         head = self.cluster.head.name
-        return own if self.node == head else (*own, step_id(self.name, head))
+        return self.after if self.node == head else (*self.after, step_id(self.name, head))
 
     @property
     def wants(self) -> tuple[Want, ...]:
@@ -156,10 +160,11 @@ def fabric_of(node: Node) -> Probe[FabricFact]:
     return fabric_probe(node.fabric_interface, (), None)
 
 
-def steps(cluster: Cluster, wish: NetplanWish) -> tuple[NetplanStep, ...]:
-    """One for every node with a fabric address; none for a cluster of one node."""
-    on_fabric = [node for node in cluster.nodes if node.fabric_ip]
-    return tuple(NetplanStep(cluster, node, wish) for node in on_fabric) if cluster.workers else ()
+def steps(cluster: Cluster, wish: NetplanWish, before: Iterable[Step] = ()) -> tuple[NetplanStep, ...]:
+    """One for every node with a fabric address, after all steps `before` on it; none for a cluster of one node."""
+    on_fabric, known = [node for node in cluster.nodes if node.fabric_ip], tuple(before)
+    after = {node.name: tuple(step_id(s.name, s.node) for s in known if s.node == node.name) for node in on_fabric}
+    return tuple(NetplanStep(cluster, node, wish, after[node.name]) for node in on_fabric) if cluster.workers else ()
 
 
 def _is_up(fabric: FabricFact, half: Half) -> bool:

@@ -36,8 +36,8 @@ class ChangeNetplan:
     @property
     def summary(self) -> str:
         """One line of the plan."""
-        what = f"write {FILE} (mode 0600, owned by root) and apply it" if self.content else f"undo {FILE} and apply"
-        return f"{what}; {self.node} goes back by itself unless it answers within {self.seconds:g} s"
+        what = f"write {FILE} (mode 0600, owned by root)" if self.content else f"take {FILE} back to what was there"
+        return f"{what}, and apply; the node returns by itself unless SSH answers within {self.seconds:g} s"
 
     @property
     def detail(self) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from stack import stack_of
+from stack import setup_of, stack_of
 
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Step
@@ -35,6 +35,20 @@ def test_nothing_is_at_work_on_a_node_while_its_connection_is_opened_anew(
             apart = docker in under(steps, key) or key in under(steps, docker) or key == docker
             if not apart and step.name != "host":  # the preflight never works: it holds, or the plan is blocked
                 at_risk.append(f"{key} beside {docker}")
+    assert at_risk == []
+
+
+@pytest.mark.parametrize("workers", [(), WORKERS], ids=["alone", "three"])
+def test_setup_leaves_a_node_alone_while_its_connection_is_opened_anew(workers: tuple[Node, ...]) -> None:
+    steps = {id_of(step): step for step in setup_of(Cluster("lab", HEAD, workers, "10.0.0.1"), {})}
+    at_risk = []
+    for key, step in steps.items():
+        for node in {step.node, *(want.node for want in step.wants)}:
+            for gate in (steps[name] for name in (f"docker@{node}", f"netplan@{node}") if name in steps):
+                in_turn = (step.node, step.layer) == (gate.node, gate.layer)
+                apart = id_of(gate) in under(steps, key) or key in under(steps, id_of(gate))
+                if not (in_turn or apart or step.name in ("host", "gpu")):  # which only look, and stop the plan
+                    at_risk.append(f"{key} beside {id_of(gate)}")
     assert at_risk == []
 
 
