@@ -56,10 +56,18 @@ def marker_files(cluster: Cluster, node: Node, model: str) -> str:
 
 
 def model_probe(cluster: Cluster, node: Node, hf_cache: str, model: str, revision: str) -> Probe[ModelFact | None]:
-    """The model as far as it is known to be whole; None where no download of it has ended."""
+    """The model as far as it is known to be whole; None where no download of it has ended.
+
+    A commit may have come as the branch that meant it.
+    """
     marker = shlex.quote(marker_file(cluster, node, model, revision))
     snapshots = shlex.quote(f"{hf_cache}/hub/{folder_name(model)}/snapshots")
-    script = f"cat {marker} && echo && cd {snapshots} && find -L . -type f -printf '%s %P\\n'"
+    others = f"{shlex.quote(marker_file(cluster, node, model, '').removesuffix('.json'))}*.json"
+    script = f"""\
+marker={marker}
+[ -e "$marker" ] || marker=$(grep -lsF {shlex.quote(f'"commit": "{revision}"')} {others} | head -n 1)
+cat "$marker" && echo && cd {snapshots} && find -L . -type f -printf '%s %P\\n'
+"""
     return Probe(f"model:{model}@{revision}", script, _model)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sparkctl.facts.image import brought_probe
-from sparkctl.facts.images import IMAGES, LocalImage, full, images_on
+from sparkctl.facts.images import IMAGES, LocalImage, images_on
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.facts.users import USERS
 from sparkctl.topology import Cluster, Node
@@ -50,22 +50,27 @@ def wants(cluster: Cluster) -> list[Want]:
 
 
 def take(cluster: Cluster, wishes: "Wishes", facts: Facts) -> tuple[ImageEntry, ...]:
-    """Images of profiles first, in their order, then those that sparkctl brought and no profile names any more.
+    """Images of profiles first, by tag where one has it, then those that sparkctl brought and no profile names.
 
     A node's image is that of a name where it bears it, or where the head's image of that name has the same id: what
     is carried from node to node may lose its name.
     """
-    local = {node.name: images_on(facts, node.name) for node in cluster.nodes}
-    names = {full(wish.image): wish.image for wish in reversed(wishes.all)}
+    names = sorted(dict.fromkeys(wish.image for wish in wishes.all), key=lambda name: "@" in name)
+    ids = {name: _ids(cluster, facts, name) for name in names}
     entries, told = [], set[tuple[str, str]]()
-    for name in dict.fromkeys(names[full(wish.image)] for wish in wishes.all):
-        ids = {image.id for images in local.values() for image in images if image.is_called(name)}
-        copies = tuple(_copies(cluster, facts, name, ids))
-        told |= {(copy.node, copy.id) for copy in copies}
-        profiles = tuple(dict.fromkeys(wish.profile for wish in wishes.all if full(wish.image) == full(name)))
-        if copies:
-            entries.append(ImageEntry(name, profiles, _same(cluster, copies), copies))
+    for name in names:
+        copies = tuple(_copies(cluster, facts, name, ids[name]))
+        new = {(copy.node, copy.id) for copy in copies} - told
+        if new:
+            told |= new
+            profiles = dict.fromkeys(wish.profile for wish in wishes.all if ids[wish.image] & ids[name])
+            entries.append(ImageEntry(name, tuple(profiles), _same(cluster, copies), copies))
     return (*entries, *_others(cluster, facts, told))
+
+
+def _ids(cluster: Cluster, facts: Facts, name: str) -> set[str]:
+    """What a name means on the nodes."""
+    return {image.id for node in cluster.nodes for image in images_on(facts, node.name) if image.is_called(name)}
 
 
 def _others(cluster: Cluster, facts: Facts, told: set[tuple[str, str]]) -> Iterator[ImageEntry]:

@@ -62,7 +62,7 @@ def test_what_is_pinned_is_fetched_and_a_moved_pin_is_noted(deploy: Deployment) 
     lock = deploy.folder / "sparkctl.lock"
     pinned = json.loads(lock.read_text())
     commit = pinned["models"][TINY]["main"]
-    assert_clear(deploy("model pull", profile=profile), 0, f"download {TINY} at {commit}", "done")
+    assert_clear(deploy("model pull", profile=profile), 0, "no changes")
     assert_clear(deploy("image pull", profile=profile), 0, "no changes")
     other = "0" * 40
     lock.write_text(json.dumps({**pinned, "models": {TINY: {"main": other}}}))

@@ -157,7 +157,8 @@ def test_repair_removes_what_is_bad_and_says_what_next(cli: Cli) -> None:
     for host in cli.hosts.values():
         host.reply_script("rm -f -- ", lambda _: answering(cli, **{"hub-cache": gone}) or "")
     assert cli("model", "verify", "--repair") == 0
-    assert f"rm -f -- {CACHE}/hub/models--org--tiny/blobs/{BLOB}" in [c.script for c in cli.hosts["spark-1"].log]
+    done = [command.script for host in cli.hosts.values() for command in host.log]
+    assert f"rm -f -- {CACHE}/hub/models--org--tiny/blobs/{BLOB}" in done
     assert cli.out.endswith("done\nnext: sparkctl model pull org/tiny\n")
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from homes import HomeNode
 
-from sparkctl.core.step import Ok
+from sparkctl.core.actions import Script
+from sparkctl.core.step import Absent, Ok
 from sparkctl.data import template
 from sparkctl.facts.probe import Facts, frame, unframe
 from sparkctl.lab import hub
@@ -148,19 +149,31 @@ def test_what_is_too_long_is_thrown_away(node: Node) -> None:
     assert blob.read_bytes() == WEIGHTS
 
 
-def test_purge_under_another_revision_takes_what_the_first_one_brought(node: Node) -> None:
+def test_a_commit_that_came_as_a_branch_is_there(node: Node) -> None:
     commit = node.download()["commit"]
-    head = HomeNode("spark-1", Role.HEAD, "127.0.0.1", "nvidia", root=str(node.root))
     for revision in (commit, "main"):
-        source = ModelSource("lab/tiny", revision, node.endpoint, str(node.root / "cache"))
-        step = ModelStep(Cluster("lab", head), source, "")
-        facts = facts_of(step)
-        assert isinstance(step.check(facts), Ok) is (revision == "main")
-    (removal,) = step.undo(facts)
+        step = step_at(node, revision)
+        assert isinstance(step.check(facts_of(step)), Ok)
+    for revision in ("v1", "f" * 40, commit[:12]):
+        step = step_at(node, revision)
+        assert isinstance(step.check(facts_of(step)), Absent)
+
+
+def test_purge_under_another_revision_takes_what_the_first_one_brought(node: Node) -> None:
+    node.download()
+    step = step_at(node, "v1")
+    (removal,) = step.undo(facts_of(step))
+    assert isinstance(removal, Script)
     subprocess.run(["bash", "-c", removal.detail], check=True)
     assert step.undo(facts_of(step)) == ()
     assert list((node.root / "cache/hub").iterdir()) == []
     assert not node.state.exists()
+
+
+def step_at(node: Node, revision: str) -> ModelStep:
+    head = HomeNode("spark-1", Role.HEAD, "127.0.0.1", "nvidia", root=str(node.root))
+    source = ModelSource("lab/tiny", revision, node.endpoint, str(node.root / "cache"))
+    return ModelStep(Cluster("lab", head), source, "")
 
 
 def facts_of(step: ModelStep) -> Facts:

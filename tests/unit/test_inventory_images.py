@@ -78,6 +78,13 @@ def test_what_was_brought_and_is_wished_no_more_is_shown_last() -> None:
     ]
 
 
+def test_a_tag_and_the_digest_that_it_is_pinned_to_are_one_image() -> None:
+    names = (f"registry.example:5000/vllm@{DIGEST}", REFERENCE)
+    wishes = Wishes(tuple(Wish(f"p{n}", "org/tiny", "main", name) for n, name in enumerate(names)))
+    (entry,) = images.take(NODES, wishes, Facts({"spark-1": HEAD, "spark-2": answers([image(A)])}))
+    assert (entry.image, entry.profiles, entry.same) == (REFERENCE, ("p0", "p1"), True)
+
+
 def pruned(worker: dict[str, Answer], *keep: str) -> list[str]:
     step = PruneImages(NODES, WORKER, frozenset(keep or (REFERENCE,)))
     return [action.summary for action in step.undo(Facts({"spark-1": HEAD, "spark-2": worker}))]
