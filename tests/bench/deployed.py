@@ -89,10 +89,10 @@ def _inventory(env: dict[str, str]) -> dict[str, dict[str, dict[str, dict[str, o
 
 
 @contextmanager
-def bench_lab(program: Path) -> Iterator[dict[str, str]]:
+def bench_lab(program: Path, name: str = NAME) -> Iterator[dict[str, str]]:
     """A lab of its own, with nothing deployed."""
     state = Path(os.environ.get("XDG_STATE_HOME", Path.home() / ".local/state")) / "sparkctl" / "lab"
-    env = {"SPARKCTL_LAB": NAME, "SPARKCTL_LAB_HOME": str(state)}
+    env = {"SPARKCTL_LAB": name, "SPARKCTL_LAB_HOME": str(state)}
     run([program, "lab", "up"], env)
     try:
         yield env
