@@ -33,13 +33,13 @@ def verify(
     from sparkctl.inventory import models as inventory
     from sparkctl.inventory.verify import verify as hash_all
     from sparkctl.report.inventory import show_verdicts, verdicts_data
-    from sparkctl.stacks.goods import caches
+    from sparkctl.stacks.goods import Goods, caches
 
     screen, config = options.screen("model-verify"), load_config(options)
     verdicts: list[Verdict] = []
     with options.waiting() as waiting, open_sessions(config, options, waiting.watch) as sessions:
         facts = gather(sessions, inventory.wants(config.cluster, caches(config)), waiting.watch)
-        checks = _checks(config, facts, models or [one.model.id for one in config.served])
+        checks = _checks(config, facts, models or [model for model, _ in Goods(config).models])
         outcome, _ = perform(
             screen, config.cluster.name, lambda emit, stop: hash_all(checks, sessions, emit, stop, verdicts)
         )

@@ -10,7 +10,7 @@ from sparkctl.facts.images import IMAGES, full, images_on
 from sparkctl.facts.model import model_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.facts.upstream import HubHead, hub_head_probe, tag_probe
-from sparkctl.stacks.goods import HF_TOKEN, PUBLIC_HUB, caches
+from sparkctl.stacks.goods import HF_TOKEN, PUBLIC_HUB, Goods, caches
 from sparkctl.steps.secret import secret_path
 
 if TYPE_CHECKING:
@@ -110,8 +110,7 @@ def _hub_probe(config: "Config", model: str, revision: str) -> Probe[HubHead]:
 
 
 def _models(config: "Config") -> list[tuple[str, str]]:
-    served = dict.fromkeys((one.model.id, one.model.revision) for one in config.served)
-    return [(model, revision) for model, revision in served if not COMMIT.fullmatch(revision)]
+    return [(model, revision) for model, revision in Goods(config).models if not COMMIT.fullmatch(revision)]
 
 
 def _images(config: "Config") -> list[str]:
