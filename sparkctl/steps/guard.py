@@ -6,20 +6,24 @@ The program is `sparkctl/node/watchdog.py`; docs/memory-guard.md says what it do
 import hashlib
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
 from sparkctl.amounts import size
 from sparkctl.core.action import Action
 from sparkctl.core.actions import Script, WriteFile
+from sparkctl.core.plan import ask
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.guard import GuardFact, Trip, guard_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.rendering import render
 from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster
+from sparkctl.transport.session import Prober
 
 GIB = 2**30
+ADVICE = "lower engine.gpu_memory_utilization, or stop what else holds memory"
 
 
 @dataclass(frozen=True)
@@ -200,10 +204,9 @@ class TripStep(_OfGuard):
         trips = self.fact(facts).trips
         if not trips:
             return Ok()
-        advice = "before it starts again: lower engine.gpu_memory_utilization, or stop what else holds memory"
         file = shlex.quote(self.places.trips)
         return Drifted(
-            (*(describe(trip, self.node) for trip in trips[-3:]), advice),
+            (*(describe(trip, self.node) for trip in trips[-3:]), f"before it starts again: {ADVICE}"),
             (Script("clear the trip of the memory watchdog", f"mv -f {file} {file}.cleared", sudo=True),),
         )
 
@@ -218,6 +221,14 @@ def describe(trip: Trip, node: str) -> str:
     what = ", ".join(trip.services)
     when = f"{hour.removesuffix('Z')} UTC, {day}"
     return f"the watchdog {verb} {what} on {node} at {when}: {size(trip.available)} available, {trip.reason}"
+
+
+def told_trips(cluster: Cluster, probers: Mapping[str, Prober]) -> list[str]:
+    """What the watchdogs have done since the last `up`, in words. Raises UnreachableError."""
+    probe = Places(cluster.name).probe
+    answers = {node.name: ask(probers[node.name], [Want(node.name, probe)]) for node in cluster.nodes}
+    facts = Facts(answers)
+    return [describe(trip, node) for node in answers for trip in facts.get(node, probe).trips]
 
 
 def steps(cluster: Cluster, wish: GuardWish | None, program: str) -> tuple[GuardStep | TripStep, ...]:

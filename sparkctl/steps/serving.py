@@ -14,6 +14,7 @@ from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import LOOK_SECONDS, PATIENT_SECONDS, ApiFact, api_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.runtimes.containers import Restart, container_name, docker_errors
+from sparkctl.steps import guard
 from sparkctl.steps.place import OnHead
 from sparkctl.steps.ray import tail
 
@@ -203,9 +204,11 @@ class AwaitServing:
         node = self.step.cluster.node(culprit.node)
         log = tail(context, node, container_name(self.step.cluster, culprit.name), 5000)
         known = diagnose([*log, what], self.step.failures)
+        trips = guard.told_trips(self.step.cluster, context.peers)
+        fix = known.fix if known else f"read the whole log: sparkctl logs {culprit.name}"
         return CommandFailed(
-            f"{self.step.model} does not serve: {what}",
+            f"{self.step.model} does not serve: {trips[-1] if trips else what}",
             where=f"{culprit.name} on {culprit.node}",
-            fix=known.fix if known else f"read the whole log: sparkctl logs {culprit.name}",
+            fix=guard.ADVICE if trips else fix,
             output="\n".join(dict.fromkeys([*telling(log), *([known.line] if known else [])])),
         )
