@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from admin import Admin, containers
+from conformance import Asked, assert_conforms, tunnel
 from machines import Machine, TestLab
 from snapshot import Snapshot, differences, take
+
+from sparkctl.engines import vllm
 
 pytestmark = pytest.mark.lab
 
@@ -99,6 +102,14 @@ def test_the_model_answers(admin: Admin[TestLab]) -> None:
     assert document["passed"]
     assert {proof["name"] for proof in document["proofs"]} == {"ray", "health", "key", "token", "reach"}
     assert document["endpoints"][0]["url"] in admin("test").out
+
+
+def test_the_model_answers_as_every_engine_must(admin: Admin[TestLab]) -> None:
+    """Stands on test_up_deploys: the questions that the stand-ins for other engines are asked, to vLLM itself."""
+    head = admin.lab.head
+    key = head.root("cat", f"/home/nvidia/.sparkctl/{admin.lab.lab.name}/secrets/api-key").strip()
+    with tunnel(head, head.address, 8000) as url:
+        assert_conforms(Asked(url, vllm.API, "sparklab/tiny-llama", key))
 
 
 def test_a_second_up_changes_nothing(admin: Admin[TestLab]) -> None:

@@ -162,6 +162,8 @@ def trtllm_serve(argv):
         sys.exit("[TRT-LLM] [E] torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 896.00 MiB.")
     if int(flags.get("--tp_size", 1)) != int(os.environ.get("tllm_mpi_size", 1)):  # noqa: SIM112 - its name
         sys.exit("RuntimeError: the world size of MPI is not that of the model")
+    if FAULT == "rank":
+        time.sleep(3600)
     Api.model, Api.metrics = words[0], "[]"
     serve(Api, flags.get("--host", "localhost"), flags.get("--port", 8000))
 
@@ -171,7 +173,7 @@ def trtllm_launch(argv):
     rank, size = os.environ.get("OMPI_COMM_WORLD_RANK", "0"), os.environ.get("OMPI_COMM_WORLD_SIZE", "1")
     print(f"mpi_rank: {rank} NCCL_SOCKET_IFNAME: {os.environ.get('NCCL_SOCKET_IFNAME')}", file=sys.stderr, flush=True)
     if rank != "0":
-        time.sleep(4 if FAULT == "rank" else 1 << 30)
+        time.sleep(2 if FAULT == "rank" else 1 << 30)
         sys.exit(1)
     os.environ["tllm_mpi_size"] = size  # noqa: SIM112
     os.execvp(argv[0], argv)
