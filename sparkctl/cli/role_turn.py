@@ -20,7 +20,18 @@ from sparkctl.report.page import Line
 from sparkctl.report.roles import Switched, say_switched, switch_data
 from sparkctl.report.screen import Screen
 from sparkctl.stacks.role_state import Look, RoleState, State
-from sparkctl.stacks.roles import Leaving, Room, ending, launching, patient, preparing, role, roles, sleeping
+from sparkctl.stacks.roles import (
+    Leaving,
+    Room,
+    ending,
+    forgetting,
+    launching,
+    patient,
+    preparing,
+    role,
+    roles,
+    sleeping,
+)
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
@@ -138,14 +149,17 @@ class Turn:
             confirm_replacing(self.screen, made, yes=self.wish.yes)
 
     def _make_room(self, leaving: Sequence[Leaving], key: str = "room") -> list[SparkctlError]:
-        """Let those sleep that may, and end the others; what cannot be recorded any more does not come at a boot."""
+        """Let those sleep that may, and end the others; neither comes back at a boot, where both would want memory."""
         tired = [each.role for each in leaving if each.sleeps]
-        ended = [step for each in leaving if not each.sleeps for step in ending(self.config, each.role)]
+        ended = [step for each in leaving for step in self._leaves(each)]
         steps = tuple(sleeping(self.config, one, asleep=True) for one in tired)
         errors = self._make(steps, f"{key}_sleep") or self._undo(ended, key)
         if key == "room":
             self.clock.mark("room")
         return errors
+
+    def _leaves(self, each: Leaving) -> tuple[Step, ...]:
+        return (forgetting if each.sleeps else ending)(self.config, each.role)
 
     def _start(self, *, wakes: bool) -> list[SparkctlError]:
         """From what is ready to the first token."""

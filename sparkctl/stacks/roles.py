@@ -17,6 +17,7 @@ from sparkctl.stacks.budgets import reserve_of
 from sparkctl.stacks.role_state import RoleState, State, api_service
 from sparkctl.stacks.serving import serves, started, steps
 from sparkctl.stacks.workload import Workload, key_path
+from sparkctl.steps.generation import generation_name
 from sparkctl.steps.memory import MemoryStep
 from sparkctl.steps.sleep import SleepStep
 from sparkctl.topology import Node
@@ -161,6 +162,11 @@ def preparing(config: "Config", role: "Served") -> tuple[Step, ...]:
 def ending(config: "Config", role: "Served") -> tuple[Step, ...]:
     """The steps whose undoing takes the role away, and nothing else."""
     return tuple(step for step in Workload(config, role).steps() if not step.name.startswith("leftovers"))
+
+
+def forgetting(config: "Config", role: "Served") -> tuple[Step, ...]:
+    """The step whose undoing lets a role that runs not come back at a boot."""
+    return tuple(step for step in ending(config, role) if step.name == generation_name(role.suffix))
 
 
 def sleeping(config: "Config", role: "Served", *, asleep: bool) -> SleepStep:

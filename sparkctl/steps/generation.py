@@ -100,7 +100,7 @@ class GenerationStep(OnHead):
 
     @property
     def name(self) -> str:
-        return f"generation{self.stack.suffix}"
+        return generation_name(self.stack.suffix)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -188,6 +188,11 @@ def stack_steps(stack: Stack) -> tuple[Step, ...]:
     join = (stack.join,) if stack.join else ()
     ends = (IntentStep(stack.cluster, stack), GenerationStep(stack.cluster, stack))
     return (ends[0], *stack.containers, *join, stack.serving, ends[1])
+
+
+def generation_name(suffix: str) -> str:
+    """The name of the step after a stack."""
+    return f"generation{suffix}"
 
 
 def intent_name(suffix: str) -> str:

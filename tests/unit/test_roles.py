@@ -21,7 +21,7 @@ from sparkctl.errors import SparkctlError
 from sparkctl.facts.engine import log_probe
 from sparkctl.facts.probe import Answer, Facts
 from sparkctl.stacks.role_state import Look, RoleState, State
-from sparkctl.stacks.roles import Room, ending, launching, preparing, role, roles
+from sparkctl.stacks.roles import Room, ending, forgetting, launching, preparing, role, roles
 from sparkctl.steps.memory import MemoryStep
 from sparkctl.steps.sleep import SleepStep
 from sparkctl.topology import Cluster, Node, Role
@@ -231,6 +231,20 @@ def test_a_launch_takes_the_steps_of_up_for_one_role_alone(config: Config) -> No
     assert {"model-dev@spark-1"} <= ready < ids
     assert not {key for key in ready if key.startswith(("vllm", "serving", "memory", "leftovers"))}
     assert {id_of(step) for step in ending(config, role(config, "dev"))} <= ids
+    assert [id_of(step) for step in forgetting(config, role(config, "dev"))] == ["generation-dev@spark-1"]
+
+
+@pytest.mark.parametrize("key", ["temperature", "sleep"])
+def test_what_only_vllm_can_is_refused_of_others(tmp_path: Path, key: str) -> None:
+    """With a reason; a role that asks for neither is theirs, too."""
+    wish = {"temperature": "{temperature: 0.3}", "sleep": "{sleep: true}"}[key]
+    text = TEXT.replace("{temperature: 0.3}", wish).replace(
+        "{gpu_memory_utilization: 0.6}", "{name: sglang, backend: mp}"
+    )
+    world = World(tmp_path).shared(**TWO_SPARKS).profile("team", text)
+    assert [problem.name for problem in world.problems("team")] == [f"models.dev.role.{key}"]
+    world.profile("team", text.replace(f"role: {wish}", "role: {description: Writes}"))
+    assert role(world.load("team"), "dev").engine.name == "sglang"
 
 
 def test_a_role_that_there_is_not(config: Config) -> None:
