@@ -6,7 +6,7 @@ With `--write` the tables of the parts that are measured go into docs/benchmarks
 import os
 import sys
 
-from tests.bench import deployed, fanout, many, memory, page, startup, survival
+from tests.bench import deployed, fanout, many, memory, page, roles, startup, survival
 
 PARTS = {
     "startup": startup.figures,
@@ -15,6 +15,7 @@ PARTS = {
     "deployed": deployed.figures,
     "fanout": fanout.figures,
     "survival": survival.figures,
+    "roles": roles.figures,
 }
 
 

@@ -1,10 +1,13 @@
-"""A tiny engine image for the lab's registry: it looks like vLLM from outside, and fails as it is told."""
+"""A tiny engine image for the lab's registry: it looks like vLLM from outside, and fails as it is told.
+
+With `--enable-sleep-mode` it sleeps and wakes by vLLM's routes; while it sleeps, requests wait.
+"""
 
 from faults import CLUSTER, NORAY, STUB
 from machines import Machine
 
 VLLM = """#!/usr/bin/python3
-import os, sys, time
+import json, os, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 if sys.argv[1] == "--version":
     sys.exit(print("0.32.0"))
@@ -17,12 +20,21 @@ if "--headless" in sys.argv:
 if fault == "slow":
     time.sleep(12)
 flags = dict(zip(sys.argv, sys.argv[1:]))
+sleeps, asleep = "--enable-sleep-mode" in sys.argv, []
 class Api(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(503 if fault == "silent" else 200)
         self.end_headers()
+        if sleeps and self.path == "/is_sleeping":
+            self.wfile.write(json.dumps({"is_sleeping": bool(asleep)}).encode())
     def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        if sleeps and self.path in ("/sleep?level=1&mode=wait", "/wake_up"):
+            asleep[:] = [self.path] * (self.path != "/wake_up")
+            self.send_response(200)
+            return self.end_headers()
+        while asleep:
+            time.sleep(0.1)
         self.send_response(500 if fault == "completions" else 200)
         self.end_headers()
         good = b'data: {"choices": [{"text": "a"}]}\\n\\ndata: [DONE]\\n\\n'
@@ -30,7 +42,9 @@ class Api(BaseHTTPRequestHandler):
     def log_message(self, *words):
         print("stub:", self.command, self.path, flush=True)
 print("Starting vLLM API server", flush=True)
-ThreadingHTTPServer((flags["--host"], int(flags["--port"])), Api).serve_forever()
+server = ThreadingHTTPServer((flags["--host"], int(flags["--port"])), Api)
+print("Application startup complete.", flush=True)
+server.serve_forever()
 """
 
 
