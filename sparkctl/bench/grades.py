@@ -28,7 +28,7 @@ OURS = "sparkctl"
 """The tool where iperf3 is missing: Python, which may be what limits it."""
 
 _SECOND_HALF = (
-    "use both halves of the port, each with an address in a subnet of its own (sparkctl plan prints the netplan), and "
+    "use both halves of the port, each with an address in a subnet of its own (sparkctl setup gives them), and "
     "name both in NCCL_IB_HCA"
 )
 _SOCKETS = (
