@@ -58,10 +58,14 @@ class CachedModel:
 
 @dataclass(frozen=True)
 class HubCache:
-    """The models by name; `mounted` is what lies over the folder, such as another node's export: that is not read."""
+    """The models by name; `mounted` is what lies over the folder, such as another node's export: that is not read.
+
+    `cut` is true where the listing is not whole: it took too long, or a folder is closed to our login.
+    """
 
     models: Mapping[str, CachedModel]
     mounted: str = ""
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,14 +100,15 @@ def repo_of(folder: str) -> str:
 def hub_cache_probe(hf_cache: str) -> Probe[HubCache]:
     """List every model of the cache at `hf_cache`, without reading a file of it."""
     folder = shlex.quote(hf_cache)
-    seek = '{ for (i = 7; $i != "-"; i++); if ($(i + 1) ~ /^(fuse\\.)?nfs4?$|^autofs$/) print $(i + 2) }'
+    seek = '{ for (i = 7; i < NF && $i != "-"; i++); if ($(i + 1) ~ /^(fuse\\.)?nfs4?$|^autofs$/) print $(i + 2) }'
     script = f"""\
 mounted=$(at={folder} awk '$5 == ENVIRON["at"] {seek}' /proc/self/mountinfo | tail -n 1)
 if [ -n "$mounted" ]; then echo "mounted=$mounted"; exit 0; fi
 cd {folder}/hub || exit 0
 shopt -s nullglob; set -- models--*; [ $# -gt 0 ] || exit 0
-timeout 60 find "$@" -type f -printf 'file=%s %p\\n' -o -type l -printf 'link=%p\\t%l\\n'
-timeout 60 find "$@" -path '*/refs/*' -type f -printf 'ref=%p\\t' -exec head -c 64 {{}} ';' -printf '\\n'
+{{ timeout 60 find "$@" -type f -printf 'file=%s %p\\n' -o -type l -printf 'link=%p\\t%l\\n' &&
+  timeout 60 find "$@" -path '*/refs/*' -type f -printf 'ref=%p\\t' -exec head -c 64 {{}} ';' -printf '\\n'
+}} || echo cut=yes
 """
     return Probe(f"hub-cache:{hf_cache}", script, _cache)
 
@@ -156,7 +161,7 @@ def _cache(answer: Answer) -> HubCache:
         if kind == "refs":
             parts.setdefault(repo, _Part()).refs[name] = commit.strip()
     models = {repo: CachedModel(repo, **vars(parts[repo])) for repo in sorted(parts) if repo}
-    return HubCache(models, next(iter(found.get("mounted", ())), ""))
+    return HubCache(models, next(iter(found.get("mounted", ())), ""), "cut" in found)
 
 
 def _split(path: str) -> tuple[str, str, str]:

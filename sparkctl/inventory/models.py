@@ -56,10 +56,12 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class Inventory:
-    """Every model that lies on a node or that a profile serves; `mounted` are nodes that read another's cache."""
+    """Every model that lies on a node; `mounted` are nodes that read another's cache, `cut` those of which not all is
+    known."""
 
     models: tuple[ModelEntry, ...]
     mounted: Mapping[str, str]
+    cut: tuple[str, ...] = ()
 
 
 def wants(cluster: Cluster, caches: Mapping[str, str]) -> list[Want]:
@@ -85,7 +87,8 @@ def take(cluster: Cluster, caches: Mapping[str, str], wishes: "Wishes", facts: F
         for model in (*wished, *sorted(names - wished.keys()))
         if model in names
     ]
-    return Inventory(tuple(entries), {name: cache.mounted for name, cache in caches_of.items() if cache.mounted})
+    mounted = {name: cache.mounted for name, cache in caches_of.items() if cache.mounted}
+    return Inventory(tuple(entries), mounted, tuple(name for name, cache in caches_of.items() if cache.cut))
 
 
 def _holdings(

@@ -21,6 +21,7 @@ def models_data(found: Inventory) -> dict[str, Any]:
     return {
         "models": [{**asdict(entry), "bytes": entry.bytes} for entry in found.models],
         "mounted": dict(found.mounted),
+        "cut": list(found.cut),
     }
 
 
@@ -30,6 +31,8 @@ def show_models(found: Inventory, glyphs: Glyphs) -> Iterator[Line]:
         yield from show_model(entry, glyphs)
     for node, source in found.mounted.items():
         yield Line(f"{node} reads its models from {source}", "dim")
+    for node in found.cut:
+        yield Line(f"{node}: not all of the cache could be listed; nothing of it is pruned", "yellow")
 
 
 def show_model(entry: ModelEntry, glyphs: Glyphs) -> Iterator[Line]:

@@ -50,8 +50,8 @@ class PruneModels(OnNode):
         return tuple(self._actions(cache, ledger, facts))
 
     def _actions(self, cache: HubCache, ledger: Ledger, facts: Facts) -> Iterator[Action]:
-        if any(facts.get(node.name, USERS) is None for node in self.cluster.nodes):
-            return  # who uses what is unknown
+        if cache.cut or any(facts.get(node.name, USERS) is None for node in self.cluster.nodes):
+            return  # what stands on what, or who uses it, is unknown
         for model in cache.models.values():
             meant = (not self.only or model.repo in self.only) and (self.every or ledger.ours(model.repo))
             folder = folder_of(self.hf_cache, model.repo)

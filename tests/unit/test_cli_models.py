@@ -73,7 +73,7 @@ def complete(cli: Cli, *argv: str) -> dict[str, Any]:
     cli(*argv, "--json")
     document = cli.document
     schema, places = check_document(document)
-    assert own(schema).keys() - places <= {"unread[]", "mounted.*"}, own(schema).keys() - places
+    assert own(schema).keys() - places <= {"unread[]", "mounted.*", "cut[]"}, own(schema).keys() - places
     return document
 
 
@@ -91,6 +91,20 @@ def test_a_list_says_where_how_large_and_who(cli: Cli) -> None:
     )
     assert [host.round_trips for host in cli.hosts.values()] == [1, 1]
     assert [m["model"] for m in complete(cli, "model", "list")["models"]] == ["org/tiny", "org/old"]
+
+
+def test_a_cache_that_is_not_read_whole_loses_nothing(cli: Cli) -> None:
+    answering(cli, **{"hub-cache": f"{LISTING}{DATA}cut=yes\n"})
+    assert cli("model", "list") == 0
+    assert "spark-1: not all of the cache could be listed; nothing of it is pruned" in cli.out
+    assert cli("model", "prune", "-y") == 0
+    assert cli.out == "nothing to remove\n"
+
+
+def test_a_cache_of_another_node_is_said_to_be_one(cli: Cli) -> None:
+    answering(cli, **{"hub-cache": "mounted=192.168.100.10:/home/spark/.cache/huggingface\n"})
+    assert cli("model", "list") == 0
+    assert "spark-2 reads its models from 192.168.100.10:/home/spark/.cache/huggingface" in cli.out
 
 
 def test_no_model_is_no_fault(cli: Cli) -> None:
