@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from sparkctl.bench.ground import Run
+from sparkctl.core.action import Context
 from sparkctl.core.service import Service
 from sparkctl.engines.container import container
 from sparkctl.engines.engine import ServeSpec
@@ -80,9 +81,15 @@ def started(cluster: Cluster, jobs: Sequence[Job], run: Run) -> Iterator[None]:
         for job in jobs:
             remove, context = Remove(cluster, NAME, job.node, 0), run.context(job.node)
             remove.perform(context)
-            stack.callback(remove.perform, context)
+            stack.callback(_take_away, remove, context)
             Create(cluster, job.service, job.image_id, ()).perform(context)
         yield
+
+
+def _take_away(remove: Remove, context: Context) -> None:
+    """Also where the connection is what broke."""
+    context.session.revive()
+    remove.perform(context)
 
 
 def _state(cluster: Cluster, job: Job, run: Run) -> int | None:
