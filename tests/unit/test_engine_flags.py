@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from engine_layouts import LAYOUTS, Layout
 
+from sparkctl.engines.failures import diagnose
 from sparkctl.engines.registry import engine
 from sparkctl.engines.sglang import OWNED as SGLANG
 from sparkctl.engines.trtllm import OWNED as TRTLLM
@@ -79,6 +80,22 @@ def test_what_we_set_is_not_a_profiles_to_pass(layout: Layout) -> None:
     set_here = parts(plain.services()[-1].command)[layout.name]
     flags = {word.replace("_", "-") for word in set_here if word.startswith("--")}
     assert flags - ours <= {*engine(layout.name).OWNED}
+
+
+REAL = """\
+mpirun detected that one or more processes exited with non-zero status, thus causing
+the job to be terminated. The first process to do so was:
+  Process name: [[9957,1],1]
+  Exit code:    3
+"""
+"""Of Open MPI 4.1.4, when a rank had ended with status 3."""
+
+
+def test_the_words_of_the_real_launcher_are_known() -> None:
+    for words in (REAL, "ORTE was unable to reliably start one or more daemons."):
+        known = diagnose(words.splitlines(), engine("trtllm").FAILURES)
+        assert known
+        assert known.fix.startswith("an MPI rank ended")
 
 
 @pytest.mark.parametrize(
