@@ -73,7 +73,7 @@ TRTLLM: Patterns = (
         "several nodes need sshd in the image: build one from it that installs openssh-server, and name it in image",
     ),
     (
-        r"(?:ORTE|PRTE|PRRTE) (?:has lost communication|was unable to reliably start)|mpirun (?:detected|noticed) that",
+        r"(?:ORTE|PRTE) (?:has lost comm|was unable to reliably start)|mpirun (?:detected|noticed) that",
         "an MPI rank ended or was cut off: sparkctl logs --node NODE tells which, then sparkctl up",
     ),
     (r"not enough slots available", "a node is missing from the MPI job: sparkctl status, then sparkctl up"),
