@@ -64,6 +64,7 @@ def _dial(own: str, peer: str, port: int, streams: int) -> socket.socket:
 def _pour(connection: socket.socket, until: float, heard: list[dict[str, float]]) -> None:
     piece = memoryview(bytes(PIECE))
     with connection:
+        connection.sendall(piece)
         while time.monotonic() < until:
             connection.sendall(piece)
         connection.shutdown(socket.SHUT_WR)
