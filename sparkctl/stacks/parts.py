@@ -28,7 +28,8 @@ def model_steps(config: "Config", models: Collection[str], revision: str = "") -
     wanted = set(models) or served
     found = _with_needs(serving.steps(config), partial(_brings, wanted & served))
     for stranger in sorted(wanted - served):
-        found += _with_needs(serving.steps(_serving(config, stranger)), partial(_brings, {stranger}))
+        alone = _with_needs(serving.steps(_serving(config, stranger)), partial(_brings, {stranger}))
+        found += [_named(step, f"model:{stranger}") for step in alone]
     if not any(isinstance(step, ModelStep) for step in found):
         raise SparkctlError("this deployment names no model to pull", fix="sparkctl model pull ORG/NAME")
     once = {id_of(step): _at(step, revision) for step in found}
@@ -47,6 +48,13 @@ def _brings(models: Collection[str], step: Step) -> bool:
     return isinstance(step, CopyStep) and step.wanted and step.repo in models
 
 
+def _named(step: Step, name: str) -> Step:
+    """The steps of one model under a name of its own, so that several come side by side."""
+    if isinstance(step, ModelStep):
+        return replace(step, name=name)
+    return replace(step, model=name) if isinstance(step, CopyStep) else step
+
+
 def _at(step: Step, revision: str) -> Step:
     if revision and isinstance(step, ModelStep):
         return replace(step, source=replace(step.source, revision=revision))
@@ -55,14 +63,14 @@ def _at(step: Step, revision: str) -> Step:
 
 def _serving(config: "Config", model: str) -> "Config":
     """The same cluster with that model alone; how it would be served plays no role. Raises SparkctlError."""
-    from sparkctl.config.profile import Model
+    from sparkctl.config.profile import Engine, Model
 
     first = next(iter(config.served), None)
     if first is None:
         fix = "choose one that does: --profile NAME"
         raise SparkctlError(f"profile {config.profile.name} serves no model, so it says nothing about images", fix=fix)
-    only = {"model": Model(id=model), "models": {}, "image": first.image, "components": ("vllm",)}
-    return replace(config, profile=config.profile.model_copy(update=only))
+    only = {"model": Model(id=model), "models": {}, "image": first.image, "engine": Engine()}
+    return replace(config, profile=config.profile.model_copy(update={**only, "components": ("vllm",)}))
 
 
 def _with_needs(every: Sequence[Step], wanted: Callable[[Step], bool]) -> list[Step]:
