@@ -104,15 +104,10 @@ def _hosts(config: "Config") -> Iterable[Step]:
         *packages.steps(cluster, store=profile.store.kind, allowed=profile.host.install_packages, extra=extra),
         *watchdog_steps(config),
         *host_ports.steps(cluster, _ports(config) if serves(config) else []),
-        *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit, prefix=_prefix(config)),
+        *fabric.steps(cluster, mtu=profile.fabric.mtu, min_gbit=profile.fabric.min_gbit),
         *ssh_trust.steps(cluster),
         *cache.steps(cluster, caches(config), goods.folders()),
     )
-
-
-def _prefix(config: "Config") -> int:
-    """Length of the fabric's network prefix in bits; 24 where the configuration names none."""
-    return int(config.settings.fabric_ctrl_cidr.rpartition("/")[2] or 24)
 
 
 def _host_wish(config: "Config", node: Node) -> HostWish:

@@ -25,13 +25,11 @@ SETUP_ADVICE = "let sparkctl write its netplan: sparkctl setup; what it would do
 class FabricStep(OnNode):
     """The fabric from one node. Changes nothing: an address that is missing is the business of `sparkctl setup`.
 
-    `mtu` in bytes and None for any, `min_gbit` the least link speed in Gb/s, `prefix` the length of the subnet's
-    prefix in the netplan that is proposed.
+    `mtu` in bytes and None for any, `min_gbit` the least link speed in Gb/s.
     """
 
     mtu: int | None = None
     min_gbit: float = 0.0
-    prefix: int = 24
     name: str = "fabric"
     layer: Layer = Layer.HOST
 
@@ -93,10 +91,10 @@ class FabricStep(OnNode):
         return f"{self.on.fabric_ip} on {self.on.fabric_interface}, {speed}, {_roce(devices)}"
 
 
-def steps(cluster: Cluster, *, mtu: int | None, min_gbit: float, prefix: int = 24) -> tuple[FabricStep, ...]:
+def steps(cluster: Cluster, *, mtu: int | None, min_gbit: float) -> tuple[FabricStep, ...]:
     """One for every node with a fabric address; none for a cluster of one node."""
     on_fabric = [node for node in cluster.nodes if node.fabric_ip and node.fabric_interface]
-    return tuple(FabricStep(cluster, node, mtu, min_gbit, prefix) for node in on_fabric) if cluster.workers else ()
+    return tuple(FabricStep(cluster, node, mtu, min_gbit) for node in on_fabric) if cluster.workers else ()
 
 
 def no_interface(node: str, wished: str, fact: FabricFact) -> Blocked:

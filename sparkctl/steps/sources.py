@@ -1,5 +1,6 @@
 """Package sources of apt that the configuration names, for what the node's own sources lack."""
 
+import shlex
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action
@@ -56,8 +57,7 @@ class SourcesStep(OnNode):
         wrong = [s for s in self.sources if s.path not in found or not found[s.path].says(s.text)]
         if not wrong or (not found and isinstance(self.packages.check(facts), Ok)):
             return Ok("" if found else "none is needed")
-        writes = (WriteFile(source.path, source.text, sudo=True) for source in wrong)
-        actions: tuple[Action, ...] = (*writes, _refresh())
+        actions = tuple(action for source in wrong for action in _put(source))
         if not found:
             return Absent(actions)
         return Drifted(tuple(f"{source.path} is not as configured" for source in wrong), actions)
@@ -71,5 +71,14 @@ class SourcesStep(OnNode):
         return files_probe("sources", [source.path for source in self.sources])
 
 
-def _refresh() -> Script:
-    return Script("read the lists of packages", "apt-get -q update", sudo=True, timeout=600)
+def refresh(path: str) -> str:
+    """The command that reads the lists of one source, and fails where its key has not signed them."""
+    only = ("-o", f"Dir::Etc::sourcelist={path}", "-o", "Dir::Etc::sourceparts=-", "-o", "APT::Get::List-Cleanup=0")
+    return shlex.join(("apt-get", "-q", *only, "-o", "APT::Update::Error-Mode=any", "update"))
+
+
+def _put(source: Source) -> tuple[Action, ...]:
+    """The file, and at once what it promises: a file that apt cannot use does not stay."""
+    text = f"{refresh(source.path)} || {{ rm -f {shlex.quote(source.path)}; exit 1; }}"
+    read = Script(f"read the lists of {source.name}", text, sudo=True, timeout=600)
+    return (WriteFile(source.path, source.text, sudo=True), read)
