@@ -60,8 +60,7 @@ class SwapStep(OnNode):
         if fact.kept_units:
             lines.append(f"systemctl unmask {shlex.join(fact.kept_units)}")
         lines.append("systemctl daemon-reload")
-        for path in map(shlex.quote, fact.kept_paths):
-            lines.append(f"swapon --show=NAME --noheadings --raw | grep -qxF -e {path} || swapon {path}")
+        lines += [f"{_is_on(path)} || swapon {shlex.quote(path)}" for path in fact.kept_paths]
         folder = self.record.rpartition("/")[0]
         lines.append(f"rm -f {shlex.quote(self.record)}")
         lines.append(f"rmdir --ignore-fail-on-non-empty {shlex.join((folder, folder.rpartition('/')[0]))}")
@@ -78,7 +77,7 @@ class SwapStep(OnNode):
         folder, record = shlex.quote(self.record.rpartition("/")[0]), shlex.quote(self.record)
         lines = ["set -e", f"install -d -m 755 {folder}", f"printf '%s\\n' {shlex.quote(known)} >>{record}"]
         lines += [f"systemctl mask {shlex.join(units)}"] * bool(units)
-        lines += [f"swapoff {shlex.join(paths)}"] * bool(paths)
+        lines += [f"! {_is_on(path)} || swapoff {shlex.quote(path)}" for path in paths]
         return Script("turn swap off, and keep it off at boot", "\n".join(lines), sudo=True, timeout=600)
 
     def _fact(self, facts: Facts) -> SwapFact:
@@ -87,6 +86,11 @@ class SwapStep(OnNode):
     @property
     def _probe(self) -> Probe[SwapFact]:
         return swap_probe(self.record)
+
+
+def _is_on(path: str) -> str:
+    """A condition of bash."""
+    return f"swapon --show=NAME --noheadings --raw | grep -qxF -e {shlex.quote(path)}"
 
 
 def steps(cluster: Cluster, off: bool, reserve_gib: float) -> tuple[SwapStep, ...]:

@@ -76,3 +76,13 @@ def test_one_that_was_killed_comes_back_and_one_that_was_changed_is_replaced(
     assert_ok(deploy("up", "-y", profile=serving))
     assert_ok(deploy("status", profile=serving))
     assert containers(head, f"{CLUSTER}-vllm") == {f"sparkctl-{CLUSTER}-vllm": before}, "the engine stays"
+
+
+def test_an_up_whose_engine_is_stopped_while_it_loads_says_by_whom(
+    serving: Path, lab: TestLab, deploy: Deployment
+) -> None:
+    assert_ok(deploy("stop", "-y", profile=serving))
+    marks, slow = {"floor_gib": 1000, "low_gib": 1024}, {"env": {"STUB_FAULT": "slow"}}
+    greedy = deploy.profile(image={"ref": STUB}, nodes=1, timeouts={"ready_s": 60}, guard=marks, engine=slow)
+    told = "does not serve: the watchdog killed vllm on spark-1 at "
+    assert_clear(deploy("up", "-y", profile=greedy), 1, told, "lower engine.gpu_memory_utilization")
