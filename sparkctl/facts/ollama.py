@@ -33,7 +33,13 @@ def full_name(model: str) -> str:
 def _ollama(answer: Answer) -> OllamaFact | None:
     try:
         found = json.loads(answer.stdout) if answer.rc == 0 else None
-        context = re.search(r"^num_ctx\s+(\d+)", found["parameters"], re.MULTILINE) if found else None
-        return OllamaFact(found["pulled"], found["loaded"], int(context[1]) if context else None) if found else None
-    except (ValueError, KeyError, TypeError):
+        if not found:
+            return None
+        context = re.search(r"^num_ctx\s+(\d{1,9})", found["parameters"], re.MULTILINE)
+        return OllamaFact(_sizes(found["pulled"]), _sizes(found["loaded"]), int(context[1]) if context else None)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return None
+
+
+def _sizes(found: Mapping[str, int]) -> dict[str, int]:
+    return {name: int(size) for name, size in found.items()}

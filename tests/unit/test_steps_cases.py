@@ -17,6 +17,7 @@ from probe_texts import LINES
 from stack import setup_of, stack_of
 
 from sparkctl.core.plan import id_of
+from sparkctl.core.service import Service
 from sparkctl.core.step import Absent, Blocked, Drifted, Ok, Pending, Step
 from sparkctl.facts.probe import Answer, Facts
 from sparkctl.steps import (
@@ -30,9 +31,11 @@ from sparkctl.steps import (
     host_ports,
     host_state,
     nfs,
+    ollama,
     packages,
     ssh_trust,
 )
+from sparkctl.steps.secret import SecretStep
 from sparkctl.topology import Cluster, Node, Role
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -51,6 +54,13 @@ def _ports(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
 def _guard(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
     """With a program of one line; what the real one does is the business of test_watchdog.py."""
     return guard.steps(cluster, guard.GuardWish(**args) if args else None, "print('a watchdog')\n")
+
+
+def _ollama(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
+    """One model of its library under another name, on the head."""
+    service = Service("ollama", cluster.head.name, "ollama:1", ("serve",))
+    model = ollama.OllamaModelStep(cluster, service, 11434, "gpt-oss:20b", "tiny", 8192)
+    return (ollama.OllamaStoreStep(cluster, cluster.head), model)
 
 
 def _folders(cluster: Cluster, folder: str) -> dict[str, str]:
@@ -75,6 +85,8 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
             cluster, _folders(cluster, args["folder"]), "org/tiny", wanted=args.get("wanted", True)
         ),
     ),
+    **dict.fromkeys(("ollama-store", "ollama-model"), _ollama),
+    "secret-mpi-ssh-key": lambda cluster, args: (SecretStep(cluster, cluster.head, "mpi-ssh-key"),),
     "copy": lambda cluster, args: copy.steps(
         cluster, args["repo"], _folders(cluster, args["cache"]), args["parallel"], wanted=args.get("wanted", True)
     ),
