@@ -125,15 +125,17 @@ def reaching(config: "Config", options: Options) -> Iterator[Reach]:
 
 
 def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach, watch: "Watch | None" = None) -> "Status":
-    """Put the probes to the nodes that answer; steps that would ask another node stay unknown."""
+    """Put the probes to the nodes that answer; steps that would ask another node stay unknown. Roles that run count."""
     from sparkctl.core.plan import make_plan
     from sparkctl.report.status import make_status
-    from sparkctl.stacks.serving import endpoints
+    from sparkctl.stacks.roles import started_roles
+    from sparkctl.stacks.serving import endpoint, endpoints
 
     facts, known = look(steps, reach, watch)
+    places = (*endpoints(config), *map(endpoint, started_roles(config, facts)))
     return make_status(
         config.cluster,
-        tuple((place.name, place.url, place.model) for place in endpoints(config)),
+        tuple((place.name, place.url, place.model) for place in places),
         make_plan(known, facts),
         facts,
         reach.errors,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.common import Options, load_config, new_app, open_sessions, with_options
+from sparkctl.errors import SparkctlError
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
@@ -29,7 +30,10 @@ def test(
 
     config = load_config(options)
     first = chosen(config, name)
-    return prove_all(options, config, (first,) if name else started(config), prompt)
+    tried = (first,) if name else started(config)
+    if not tried:
+        raise SparkctlError("every model of this deployment is a role", fix=f"sparkctl role test {first.name}")
+    return prove_all(options, config, tried, prompt)
 
 
 def prove_all(options: Options, config: "Config", tried: "Sequence[Served]", prompt: str) -> int:

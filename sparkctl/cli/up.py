@@ -110,15 +110,20 @@ def show_timings(screen: "Screen", events: "Sequence[Event]", *, wanted: bool) -
 
 def finish(screen: "Screen", config: "Config", result: str, until: str) -> int:
     """Say how it ended and what to try next; where the model answers, unless the run stopped below it."""
+    from sparkctl.stacks.roles import roles
     from sparkctl.stacks.serving import endpoints
 
     screen.put(result=result)
     screen.tell(result, "bold green")
-    places = endpoints(config) if until in ("", "workload") else ()
+    whole = until in ("", "workload")
+    places, waiting = (endpoints(config), roles(config)) if whole else ((), ())
     screen.put(endpoints=[vars(place) for place in places])
     for place in places:
         screen.tell(f"{place.model} answers at {place.url}")
-    if places:
-        screen.tell("next: sparkctl test")
+    if waiting:
+        names = ", ".join(role.name for role in waiting)
+        screen.tell(f"ready to be launched, if they do not run: {names} (sparkctl role status)")
+    if places or waiting:
+        screen.tell("next: sparkctl test" if places else f"next: sparkctl role launch {waiting[0].name}")
     screen.finish()
     return 0

@@ -9,10 +9,12 @@ from sparkctl.amounts import size
 from sparkctl.core.plan import id_of, with_needs
 from sparkctl.core.step import Layer, Step
 from sparkctl.errors import SparkctlError
+from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import PATIENT_SECONDS
 from sparkctl.facts.host import HOST
 from sparkctl.facts.probe import Facts
 from sparkctl.memory.demand import GIB, MOST_UTILIZATION
+from sparkctl.runtimes.containers import container_name
 from sparkctl.stacks.budgets import reserve_of
 from sparkctl.stacks.role_state import RoleState, State, api_service
 from sparkctl.stacks.serving import serves, started, steps
@@ -137,6 +139,17 @@ def role(config: "Config", name: str) -> "Served":
         nearest = "".join(f"; did you mean {near}?" for near in get_close_matches(name, known, n=1))
         raise SparkctlError(f"there is no role {name}{nearest}", fix=f"there are: {', '.join(known)}")
     return known[name]
+
+
+def started_roles(config: "Config", facts: Facts) -> tuple["Served", ...]:
+    """Those whose API server's container runs, by the `CONTAINERS` of the nodes; it need not answer yet."""
+    return tuple(each for each in roles(config) if _runs(config, each, facts))
+
+
+def _runs(config: "Config", role: "Served", facts: Facts) -> bool:
+    name = container_name(config.cluster, api_service(role))
+    found = (facts.get(role.cluster.head.name, CONTAINERS) or {}).get(name)
+    return found is not None and found.running
 
 
 def launching(config: "Config", role: "Served") -> tuple[Step, ...]:
