@@ -125,7 +125,7 @@ def reaching(config: "Config", options: Options) -> Iterator[Reach]:
 
 
 def read_status(config: "Config", steps: "Sequence[Step]", reach: Reach, watch: "Watch | None" = None) -> "Status":
-    """Put the probes to the nodes that answer; steps that would ask another node stay unknown. Roles that run count."""
+    """Put the probes to the nodes that answer; steps that would ask another node stay unknown."""
     from sparkctl.core.plan import make_plan
     from sparkctl.report.status import make_status
     from sparkctl.stacks.roles import started_roles
