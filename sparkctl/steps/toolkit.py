@@ -19,19 +19,22 @@ FILE = "/etc/docker/daemon.json"
 FORMER, OURS = "daemon.json", "daemon.json.ours"
 """Records in the state folder: the file as it was, empty where there was none; the hash of what it became."""
 
-_CONFIGURE = """\
+_RESTART = """\
 set -e
-if [ -e {file} ]; then cp -p {file} {former}; else install -m 644 /dev/null {former}; fi
+restart() {{ systemctl reset-failed docker.socket docker.service 2>/dev/null || true; systemctl restart docker; }}
+"""
+"""Docker's unit refuses to be started often within a minute, unless systemd forgets the other times."""
+_CONFIGURE = """\
+if [ -e {former} ]; then :; elif [ -e {file} ]; then cp -p {file} {former}; else install -m 644 /dev/null {former}; fi
 restore() {{ if [ -s {former} ]; then cp -p {former} {file}; else rm -f {file}; fi; rm -f {former} {ours}; }}
 if ! nvidia-ctk runtime configure --runtime=docker; then restore; exit 1; fi
 sha256sum <{file} >{ours}
-if ! systemctl restart docker; then restore; systemctl restart docker; exit 1; fi
+if ! restart; then restore; restart; exit 1; fi
 """
 _RESTORE = """\
-set -e
 if [ "$(sha256sum <{file})" = "$(cat {ours})" ]; then
   if [ -s {former} ]; then cp -p {former} {file}; else rm -f {file}; fi
-  systemctl restart docker
+  restart
 else echo "kept {file}: it was changed since"; fi
 rm -f {former} {ours}
 """
@@ -74,7 +77,7 @@ class ToolkitStep(OnNode):
 
     def _text(self, script: str) -> str:
         former, ours = (shlex.quote(state_path(self.cluster, self.on, name)) for name in (FORMER, OURS))
-        return script.format(file=FILE, former=former, ours=ours)
+        return (_RESTART + script).format(file=FILE, former=former, ours=ours)
 
 
 def steps(cluster: Cluster) -> Iterable[ToolkitStep]:

@@ -18,6 +18,7 @@ SECOND_NIC = "enP2p1s0f1np1"
 PASSWORD = "to-be-asked-once"
 ENGINE = "/etc/docker/daemon.json"
 RULE = "/etc/sudoers.d/90-nvidia"
+RESTART = "systemctl reset-failed docker.socket docker.service || true; systemctl restart docker"
 
 pytestmark = pytest.mark.lab
 
@@ -67,7 +68,7 @@ echo '{USER}:{PASSWORD}' | chpasswd
 echo '{USER} ALL=(ALL) ALL' >{RULE}
 gpasswd -d {USER} docker
 printf '{{"insecure-registries": ["registry.lab:5000"]}}' >{ENGINE}
-systemctl restart docker
+{RESTART}
 """
         machine.root("bash", "-ec", script)
     try:
@@ -75,7 +76,7 @@ systemctl restart docker
     finally:
         for machine in lab.nodes:
             back = f"mv /root/engine.json {ENGINE}; mv /root/rule {RULE}; mv /root/shadow /etc/shadow"
-            machine.root("bash", "-ec", f"{back}; usermod -aG docker {USER}; systemctl restart docker")
+            machine.root("bash", "-ec", f"{back}; usermod -aG docker {USER}; {RESTART}")
             machine.wait()
 
 
