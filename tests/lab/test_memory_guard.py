@@ -82,7 +82,9 @@ def test_an_up_whose_engine_is_stopped_while_it_loads_says_by_whom(
     serving: Path, lab: TestLab, deploy: Deployment
 ) -> None:
     assert_ok(deploy("stop", "-y", profile=serving))
-    marks, slow = {"floor_gib": 1000, "low_gib": 1024}, {"env": {"STUB_FAULT": "slow"}}
-    greedy = deploy.profile(image={"ref": STUB}, nodes=1, timeouts={"ready_s": 60}, guard=marks, engine=slow)
-    told = "does not serve: the watchdog killed vllm on spark-1 at "
-    assert_clear(deploy("up", "-y", profile=greedy), 1, told, "lower engine.gpu_memory_utilization")
+    slow = deploy.profile(image={"ref": STUB}, nodes=1, engine={"env": {"STUB_FAULT": "slow"}})
+    with deploy.started("up", "-y", profile=slow) as up:
+        up.wait_for(lambda: "serving@spark-1 wait until" in up.said())
+        demand_more(lab.head)
+        told = "does not serve: the watchdog killed vllm on spark-1 at "
+        assert_clear(up.result(), 1, told, "lower engine.gpu_memory_utilization")
