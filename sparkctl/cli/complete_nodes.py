@@ -10,7 +10,7 @@ import typer
 from sparkctl.data import DEFAULT_PROFILE
 
 LAYERS = ("host", "storage", "image", "model", "workload")
-COMPONENTS = ("ray-head", "ray-worker", "vllm")
+COMPONENTS = ("ray-head", "ray-worker", "vllm", "sglang", "trtllm", "ollama")
 """Services of the engines; a test holds this to what the engines make."""
 
 HEAD, WORKER, WORKERS = "HEAD_NODE_NAME", "WORKER_NODE_NAME", "WORKER_NODE_NAMES"
