@@ -43,9 +43,9 @@ def test_config_that_is_missing_or_nonsense(deploy: Deployment) -> None:
         assert_clear(deploy("plan", "--set", f"MODEL={model}"), 1, told)
         assert_clear(deploy("fit", model), 3, told)
     with deploy.lab.hub_model("sparklab/odder", config_json='{"hidden_size": -1}') as model:
-        told = "hidden_size: -1; accepted: a whole number", "num_hidden_layers: not there"
-        assert_clear(deploy("plan", "--set", f"MODEL={model}"), 1, *told)
-        assert_clear(deploy("fit", model), 3, *told)
+        both = ("hidden_size: -1; accepted: a whole number", "num_hidden_layers: not there")
+        assert_clear(deploy("plan", "--set", f"MODEL={model}"), 1, *both)
+        assert_clear(deploy("fit", model), 3, *both)
 
 
 def test_model_that_the_hub_does_not_have(deploy: Deployment) -> None:

@@ -42,7 +42,7 @@ def answering(cli: Cli, looked: str, available: int = AVAILABLE, running: str = 
         said = {"host": f"MemTotal={TOTAL}\nMemAvailable={available}\n", "containers": ""}
         if running and name == "spark-1":
             said["containers"] = json.dumps({**CONTAINER, "labels": labels})
-        host.probes = lambda probe, said=said: Answer(said.get(probe, looked))  # type: ignore[misc]
+        host.probes = lambda probe, said=said: Answer(said.get(probe, looked))
 
 
 def cached(name: str = "llama-3.1-8b") -> str:

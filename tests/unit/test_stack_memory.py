@@ -71,7 +71,10 @@ def test_what_runs_is_counted_once(tmp_path: Path) -> None:
 
 def test_what_is_replaced_gives_back_first(tmp_path: Path) -> None:
     """dev runs with 0.4 and is wished with 0.3, which leaves room for chat to grow."""
-    shares = {"dev": {"engine": {"gpu_memory_utilization": 0.3}}, "chat": {"engine": {"gpu_memory_utilization": 0.5}}}
+    shares: dict[str, Any] = {
+        "dev": {"engine": {"gpu_memory_utilization": 0.3}},
+        "chat": {"engine": {"gpu_memory_utilization": 0.5}},
+    }
     assert isinstance(finding(tmp_path, 14, "vllm-dev", "vllm-chat", **shares), Ok)
     assert isinstance(finding(tmp_path, 14, "vllm-dev", **shares), Blocked)
 
