@@ -50,10 +50,13 @@ class Work:
         head, screen = self.sessions[self.config.cluster.head.name], self.screen
         with ExitStack() as stack:
             stack.enter_context(held(head, self.config.cluster.name, verb))
-            live = screen.page.look.live and not screen.json
-            say = self.waiting.say if live else stack.enter_context(screen.progress()).say
-            yield Run(self.sessions, say)
-            self.waiting.clear()
+            if screen.page.look.live and not screen.json:
+                stack.callback(self.waiting.clear)
+                yield Run(self.sessions, self.waiting.say)
+            else:
+                progress = screen.progress()
+                stack.enter_context(progress)
+                yield Run(self.sessions, progress.say)
 
 
 @contextmanager
