@@ -173,6 +173,7 @@ def install(patch: Patch, folder: Path, steps: Sequence[FakeStep], hosts: Mappin
     patch.setattr("sparkctl.transport.ssh.SshSession", open_one)
     for name in ("steps", "all_steps"):
         patch.setattr(f"sparkctl.stacks.serving.{name}", lambda config, *_: tuple(steps))
+    patch.setattr("sparkctl.stacks.setup.steps", lambda config, **_: tuple(steps))
 
 
 def small_world(**options: Any) -> tuple[World, list[FakeStep]]:

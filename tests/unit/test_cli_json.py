@@ -32,6 +32,7 @@ WITHOUT_SAMPLE = {
 WITHOUT_SAMPLE |= {f"model-{verb}" for verb in ("list", "show", "pull", "verify", "pin", "prune")}
 WITHOUT_SAMPLE |= {"image-list", "image-pull", "image-prune", "profile-import"}  # test_cli_models.py
 WITHOUT_SAMPLE |= {f"role-{verb}" for verb in ("list", "status", "launch", "switch", "stop")}  # the lab
+WITHOUT_SAMPLE |= {"setup", "setup-undo"}  # the lab
 WITHOUT_SAMPLE |= {"export-compose"}  # test_export.py
 HISTORY = '{"generation": 1, "unit": "main", "outcome": "serves", "changes": ["vllm@spark-1: image a -> b"]}\n'
 OPTIONAL = {"notes[]", "previous[]"}
