@@ -71,12 +71,12 @@ def _ask(config: "Config", node: "Node", options: Options) -> "tuple[SshSession 
 
 def find_sources(node: str, session: "Session", cluster: str) -> list[Source]:
     """The containers of a node that carry the cluster's label, in order of name."""
-    from sparkctl.core.service import LABEL_CLUSTER, LABEL_SERVICE
-    from sparkctl.runtimes.containers import docker_errors
+    from sparkctl.core.service import LABEL_CLUSTER
+    from sparkctl.runtimes.containers import docker_errors, service_of
 
     with docker_errors(node, "list containers"):
         found = session.docker.containers.list(all=True, filters={"label": f"{LABEL_CLUSTER}={cluster}"})
-    services = sorted((str(c.labels.get(LABEL_SERVICE, c.name)), str(c.name), c) for c in found)
+    services = sorted((service_of(str(c.name), c.labels), str(c.name), c) for c in found)
     return [Source(node, service, container) for service, _, container in services]
 
 

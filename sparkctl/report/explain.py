@@ -39,6 +39,10 @@ WHY: Mapping[str, str] = {
     "copy": "The worker's copy is the head's, byte for byte.",
     "memory": "A Spark whose memory is full kills nothing: it freezes, SSH included, until its power is cut. So what"
     " a model takes is counted before it is started.",
+    "keeper": "It brings the stack back after a power cycle, and takes a change back that was cut short"
+    " (docs/survival.md).",
+    "intent": "What is to be changed is on record before anything stops, so that it can be taken back.",
+    "generation": "What serves is on record: it comes back at a boot, and sparkctl rollback can go back to it.",
     "leftovers": "Containers of the other backend, or of an earlier profile, would hold memory, GPU and ports.",
     "ray-head": "The head of the Ray cluster.",
     "ray-worker": "A worker of the Ray cluster.",

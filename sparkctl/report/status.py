@@ -7,12 +7,13 @@ from typing import Any
 
 from sparkctl.amounts import plural, span
 from sparkctl.core.plan import Item, Plan
-from sparkctl.core.service import LABEL_CLUSTER, LABEL_SERVICE
+from sparkctl.core.service import LABEL_CLUSTER
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
 from sparkctl.facts.probe import Facts
 from sparkctl.report.look import Glyphs
 from sparkctl.report.page import Line
+from sparkctl.runtimes.containers import service_of
 from sparkctl.topology import Cluster, Node
 
 OK, DRIFTED, ABSENT, UNREACHABLE = "ok", "drifted", "not deployed", "unreachable"
@@ -132,7 +133,7 @@ def _node(cluster: Cluster, node: Node, plan: Plan, facts: Facts, error: str) ->
 
 
 def _service(container: ContainerFact) -> ServiceState:
-    name = container.labels.get(LABEL_SERVICE, container.name)
+    name = service_of(container.name, container.labels)
     return ServiceState(name, container.name, container.status, container.started, container.exit_code)
 
 

@@ -28,6 +28,12 @@ def container_name(cluster: Cluster, service: str) -> str:
     return f"sparkctl-{cluster.name}-{service}"
 
 
+def service_of(name: str, labels: Mapping[str, str]) -> str:
+    """The service that a container is; one that was set aside is told apart by how its name ends."""
+    service = labels.get(LABEL_SERVICE)
+    return f"{service}{PREVIOUS * name.endswith(PREVIOUS)}" if service else name
+
+
 def is_ours(cluster: Cluster, labels: Mapping[str, str]) -> bool:
     """True for what this cluster made: the only things that sparkctl changes or removes."""
     return labels.get(LABEL_CLUSTER) == cluster.name

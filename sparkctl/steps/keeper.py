@@ -18,7 +18,7 @@ MARK = "# managed by sparkctl\n"
 
 def keeper_command(cluster: Cluster, *words: str) -> str:
     """A line of bash, for root, that has the keeper do one thing now."""
-    return f"PYTHONPATH={shlex.quote(keeper_dir(cluster))} python3 -m keeper {shlex.join(words)}"
+    return f"PYTHONPATH={shlex.quote(keeper_dir(cluster))} python3 -B -m keeper {shlex.join(words)}"
 
 
 @dataclass(frozen=True)
@@ -127,8 +127,8 @@ Wants=network-online.target
 After=network-online.target docker.service
 
 [Service]
-Environment=PYTHONPATH={folder} PYTHONDONTWRITEBYTECODE=1
-ExecStart=/usr/bin/python3 -m keeper watch
+Environment=PYTHONPATH={folder}
+ExecStart=/usr/bin/python3 -B -m keeper watch
 Restart=on-failure
 RestartSec=10
 

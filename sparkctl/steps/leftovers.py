@@ -10,7 +10,7 @@ from sparkctl.core.step import Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
 from sparkctl.facts.kept import KeptFact, kept_probe
 from sparkctl.facts.probe import Facts, Want
-from sparkctl.runtimes.containers import PREVIOUS, Remove, SetAside, is_ours
+from sparkctl.runtimes.containers import PREVIOUS, Remove, SetAside, is_ours, service_of
 from sparkctl.steps.place import OnNode
 
 
@@ -63,8 +63,8 @@ class LeftoversStep(OnNode):
 
     def _ours(self, facts: Facts) -> dict[str, ContainerFact]:
         found = (facts.get(self.node, CONTAINERS) or {}).values()
-        named = {_service(c): c for c in found if is_ours(self.cluster, c.labels) and c.labels.get(LABEL_SERVICE)}
-        return dict(sorted(named.items()))
+        ours = (c for c in found if is_ours(self.cluster, c.labels) and c.labels.get(LABEL_SERVICE))
+        return dict(sorted((service_of(c.name, c.labels), c) for c in ours))
 
     def _removals(
         self, going: Mapping[str, None], ours: Mapping[str, ContainerFact], aside: frozenset[str] = frozenset()
@@ -77,11 +77,6 @@ class LeftoversStep(OnNode):
             else Remove(self.cluster, service, self.node, self.stop_seconds, volumes * (at == len(going)))
             for at, service in enumerate(going, start=1)
         )
-
-
-def _service(found: ContainerFact) -> str:
-    """What it is called here: what was set aside is none of what its label says."""
-    return found.labels[LABEL_SERVICE] + PREVIOUS * found.name.endswith(PREVIOUS)
 
 
 def _put_by(found: ContainerFact, kept: KeptFact) -> bool:

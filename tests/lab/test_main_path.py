@@ -50,6 +50,9 @@ def first_up() -> dict[str, float]:
 LOCKS = "/run/lock/sparkctl-"
 """The lock of a cluster names who ran what last; it goes with down."""
 
+KEPT = "/var/lib/sparkctl/"
+"""What the keeper has on record; that a stack is wanted goes with stop, the rest with down."""
+
 
 def look(admin: Admin[TestLab]) -> list[Snapshot]:
     return [take(machine) for machine in admin.lab.nodes]
@@ -93,7 +96,7 @@ def test_up_deploys(admin: Admin[TestLab], first_up: dict[str, float]) -> None:
     assert not [s for s in document["run"]["steps"] if s["outcome"] == "changed" and s["id"].startswith("image")]
     assert containers(admin.lab).keys() == WORKLOAD
     assert [place["url"] for place in document["endpoints"]] == [f"http://{admin.lab.head.address}:8000/v1"]
-    assert document["timings"]["critical_path"]["steps"][-1] == "serving@spark-1"
+    assert document["timings"]["critical_path"]["steps"][-1] == "generation@spark-1"
 
 
 def test_the_model_answers(admin: Admin[TestLab]) -> None:
@@ -204,7 +207,7 @@ def test_stop_takes_the_workload_only(admin: Admin[TestLab]) -> None:
     assert [node.sections["volumes"] for node in stopped] == [{}, {}]
     assert differences([s.less(*OF_WORKLOAD) for s in deployed], [s.less(*OF_WORKLOAD) for s in stopped]) == []
     gone = [line for line in differences(deployed, stopped) if re.search(" (files|contents): ", line)]
-    assert [line for line in gone if not line.split(": ")[1].startswith(("/tmp", "/dev/shm", LOCKS))] == []
+    assert [line for line in gone if not line.split(": ")[1].startswith(("/tmp", "/dev/shm", LOCKS, KEPT))] == []
     assert admin.json("status", code=2)["state"] == "not deployed"
     assert "nothing to remove" in admin("stop", "--yes").out
 

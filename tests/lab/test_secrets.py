@@ -90,9 +90,12 @@ def test_no_secret_is_printed(spoken: list[Ran], canaries: dict[str, str]) -> No
 
 
 def test_secrets_lie_in_one_folder_of_the_head(admin: Admin[TestLab], canaries: dict[str, str]) -> None:
-    """Stands on test_no_secret_is_in_any_command_line_during_up."""
+    """Stands on test_no_secret_is_in_any_command_line_during_up. The keeper has a copy of what the engine needs."""
     folder, sought = secrets_folder(admin), forms(canaries)
-    assert files_with(admin.lab.head, sought) == [f"{folder}/api-key", f"{folder}/hf-token"]
+    kept = f"/var/lib/sparkctl/{admin.lab.lab.name}/secrets/spark-1"
+    assert files_with(admin.lab.head, sought) == [f"{folder}/api-key", f"{folder}/hf-token", f"{kept}/api-key"]
+    modes = admin.lab.head.root("stat", "-c", "%a %U", kept, f"{kept}/api-key").splitlines()
+    assert modes == ["700 root", "600 root"]
     assert files_with(admin.lab.worker, sought) == []
     assert admin.lab.head.root("stat", "-c", "%a %U", folder).split() == ["700", "nvidia"]
     for name in admin.lab.head.root("ls", folder).split():

@@ -1,5 +1,6 @@
 """The keeper as a process of its own, between a stand-in for `docker` on two nodes and an API that answers for it."""
 
+import getpass
 import json
 import os
 import subprocess
@@ -154,7 +155,7 @@ class World:
             "lock": str(self.folder / "cluster.lock"),
             "digest": digest,
             "nodes": {"spark-1": [], "spark-2": ["ssh", "spark-2"]},
-            "users": {"spark-1": "nvidia", "spark-2": "nvidia"},
+            "users": dict.fromkeys(("spark-1", "spark-2"), getpass.getuser()),
             "memory": {"spark-1": 1 << 20, "spark-2": 1 << 20},
             "secrets": [["spark-1", str(self.folder / "secret")]],
             "containers": [
@@ -189,6 +190,11 @@ class World:
         """What the watch does at each look, so many times."""
         code = "from keeper.watch import Watch\nfrom keeper.unit import Unit\neyes = Watch()\n"
         assert self._run("-c", code + "eyes.tend(Unit('serving'))\n" * times) == 0, self.said
+
+    def look_until_settled(self) -> None:
+        """What the watch does until the change is no more in progress."""
+        code = "from keeper.watch import Watch\nfrom keeper.unit import Unit\neyes, unit = Watch(), Unit('serving')\n"
+        assert self._run("-c", code + "while unit.wish:\n    eyes.tend(unit)\n") == 0, self.said
 
     def _run(self, *argv: str) -> int:
         path = f"{self.folder}/bin:{os.environ['PATH']}"

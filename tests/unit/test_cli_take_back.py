@@ -39,7 +39,7 @@ def keeper(cli: Cli, *, works: bool = True) -> list[str]:
 def test_change_that_failed_is_put_back_and_said(cli: Cli) -> None:
     asked = keeper(cli)
     assert cli("up", "-y") == 1
-    assert asked == ["PYTHONPATH=/var/lib/sparkctl/demo python3 -m keeper restore main 'it exited'"]
+    assert asked == ["PYTHONPATH=/var/lib/sparkctl/demo python3 -B -m keeper restore main 'it exited'"]
     assert "put generation 1 back" in cli.out
     assert NOTE in cli.out
     assert "error: it exited" in cli.err

@@ -195,7 +195,7 @@ def test_change_whose_sparkctl_vanished_is_waited_for_until_its_time_is_over(wor
     world.log()
     world.look()
     assert world.log() == []
-    world.look(times=200)
+    world.look_until_settled()
     assert world.running() == {"one-ray-head", "one-ray-worker", "one-vllm"}
     assert "no token came within" in world.note
 

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shlex
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -123,6 +124,7 @@ def locked(record: Record) -> Iterator[bool]:
         made = os.open(path, os.O_CREAT | os.O_EXCL)
         os.fchmod(made, 0o666)
         os.close(made)
+        shutil.chown(path, record["users"][next(node for node, way in record["nodes"].items() if not way)])
     with path.open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
