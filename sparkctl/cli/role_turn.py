@@ -169,7 +169,7 @@ class Turn:
 
     def _give_back(self, errors: list[SparkctlError], leaving: Sequence[Leaving]) -> int:
         """Take away what does not serve, and let those serve again that made room for it."""
-        self.screen.tell(f"{self.new.name} does not serve: {errors[0].what}", "red")
+        self.screen.tell(f"{self.new.name} did not come up", "red")
         lost = self._undo(ending(self.config, self.new), "clear")
         for each in leaving:
             woken = self._make((sleeping(self.config, each.role, asleep=False),), "wake_back") if each.sleeps else []

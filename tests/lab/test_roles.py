@@ -141,7 +141,7 @@ def test_what_fits_stays(deploy: Deployment) -> None:
 def test_a_role_that_does_not_come_up_gives_the_place_back(deploy: Deployment, name: str, word: str) -> None:
     alone = ("--alone",) if name == "slow" else ()
     said = act(deploy, "switch", name, "--timeout", "2" if name == "slow" else "60", "-y", *alone)
-    assert_clear(said, 1, word, f"{name} does not serve")
+    assert_clear(said, 1, word, f"{name} did not come up")
     assert ("architect serves again" in said.stdout) == (name == "broken"), "only what had to make room was away"
     assert running(deploy) == {"architect", "po"}
     assert states(deploy)[name] == "stopped"
