@@ -157,8 +157,15 @@ def begin(job: Json, wished: Json) -> None:
         raise
 
 
+def alone() -> None:
+    """Raises Refused while an earlier change may still go back: what it goes back to must not be lost."""
+    if not quietly("systemctl", "is-active", "--quiet", f"{BACK}.timer", f"{BACK}.service"):
+        raise Refused("an earlier change has not been kept, and will be taken back: try again in a minute")
+
+
 def change(job: Json) -> None:
     """Towards a file of ours; links are left to netplan. What is there first of all goes on record."""
+    alone()
     now, record = look(job["file"], job["links"]), Path(job["record"])
     tell("back.json", {**now, "drop": "" if record.exists() else str(record)})
     begin(job, {"file": job["file"], "content": job["content"], "networkd": True, "links": {}, "drop": ""})
@@ -168,6 +175,7 @@ def change(job: Json) -> None:
 
 def undo(job: Json) -> None:
     """Towards what was there first of all; the record goes with the change."""
+    alone()
     tell("back.json", {**look(job["file"], job["links"]), "drop": ""})
     begin(job, {**json.loads(Path(job["record"]).read_text()), "drop": job["record"]})
 

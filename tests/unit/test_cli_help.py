@@ -90,7 +90,12 @@ def test_sections_follow_the_order_of_work() -> None:
 def test_completion_loads_nothing_costly(shell: str) -> None:
     modules, output = loaded("s", _SPARKCTL_COMPLETE=shell)
     assert modules == []
-    assert [line.split("\t")[0].split(":")[0] for line in output.split("\n") if line] == ["setup", "status", "stop", "ssh"]
+    assert [line.split("\t")[0].split(":")[0] for line in output.split("\n") if line] == [
+        "setup",
+        "status",
+        "stop",
+        "ssh",
+    ]
 
 
 def test_completion_of_nodes_reads_the_env_files(tmp_path: Path) -> None:

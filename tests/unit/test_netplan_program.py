@@ -22,8 +22,9 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     commands.mkdir()
     for name in ("netplan", "systemd-run", "systemctl"):
         script = commands / name
+        asleep = f'[ "$1" != is-active ] || [ -e {tmp_path}/armed ] || exit 3'
         fails = f"[ ! -e {tmp_path}/fail-{name} ] || {{ echo no >&2; exit 1; }}"
-        script.write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\n{fails}\n')
+        script.write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/calls\n{asleep}\n{fails}\n')
         script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
     monkeypatch.setattr(netplan, "FOLDER", tmp_path / "run")
@@ -60,6 +61,17 @@ def test_what_netplan_refuses_changes_nothing(node: Path) -> None:
         netplan.change(_job(node))
     assert not (node / "record").exists() and not (node / "etc").exists()
     assert [call for call in _calls(node) if "systemd-run" in call] == []
+
+
+def test_a_change_that_may_still_go_back_is_left_alone(node: Path) -> None:
+    netplan.change(_job(node))
+    netplan.apply()
+    before = (node / "run" / "back.json").read_text()
+    (node / "armed").touch()
+    for again in (netplan.change, netplan.undo):
+        with pytest.raises(netplan.Refused, match="an earlier change has not been kept"):
+            again(_job(node))
+    assert (node / "run" / "back.json").read_text() == before
 
 
 @pytest.mark.parametrize("former", [None, "network: {}\n"])
