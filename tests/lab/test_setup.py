@@ -3,7 +3,8 @@
 import os
 import re
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -154,6 +155,34 @@ def test_a_netplan_that_cuts_the_node_off_is_taken_back(
         )
     finally:
         admin("setup", "--undo", "--purge", "--yes")
+
+
+def test_a_laptop_that_vanishes_leaves_the_network_as_it_was(
+    lab: TestLab, admin: Admin[TestLab], bare: None, tmp_path: Path
+) -> None:
+    profile = write_profile(tmp_path, "vanish", setup={"netplan": {"confirm_s": 8}})
+    before = [network(machine) for machine in lab.nodes]
+    argv = admin.serving(profile).argv("setup", "--sudoers", "--yes")
+    try:
+        with subprocess.Popen(argv, env=admin.environment, cwd=admin.home, stdout=subprocess.DEVNULL) as laptop:
+            until(lambda: "sparkctl-netplan-back" in _timers(lab.head))
+            laptop.kill()
+        until(lambda: "sparkctl-netplan-back" not in _timers(lab.head))
+        until(lambda: [network(machine) for machine in lab.nodes] == before)
+    finally:
+        admin("setup", "--undo", "--purge", "--yes")
+
+
+def _timers(machine: Machine) -> str:
+    return machine.root("systemctl", "list-units", "--no-legend", "sparkctl-*")
+
+
+def until(seen: Callable[[], bool], limit: float = 90) -> None:
+    """Return once something is seen."""
+    deadline = time.monotonic() + limit
+    while not seen():
+        assert time.monotonic() < deadline, f"not seen within {limit} s"
+        time.sleep(0.2)
 
 
 def test_the_network_by_which_a_node_is_reached_is_left_alone(
