@@ -94,13 +94,13 @@ class Turn:
     def take(self) -> int:
         """All of it; answers with the exit code."""
         looks = [Look(self.config, each) for each in roles(self.config)]
-        wants = [want for look in looks for want in look.wants]
-        facts = gather(self.sessions, [*wants, *wants_of(launching(self.config, self.new))])
+        facts = gather(self.sessions, [want for look in looks for want in look.wants])
         states = {look.role.name: look.state(facts) for look in looks}
         leaving = self._leaving(Room(self.config, states, facts))
         wakes = states[self.new.name].state is State.ASLEEP
         later = bool(leaving) or wakes
-        made = make_plan((preparing if later else launching)(self.config, self.new), facts)
+        todo = (preparing if later else launching)(self.config, self.new)
+        made = make_plan(todo, gather(self.sessions, wants_of(todo)))
         self._show(made, leaving, wakes=wakes)
         if made.blocked:
             return self.screen.fail(blocked_error(made, self.wish.command))
@@ -114,7 +114,7 @@ class Turn:
         errors = self._make_room(leaving) or self._start(wakes=wakes)
         if errors:
             return self._give_back(errors, leaving)
-        if errors := self._make_room(going, "alone"):
+        if errors := self._make_room(going, "alone") or self._forget(leaving):
             return self.screen.fail(*errors)
         self._report(states, leaving, going)
         return self._end("done")
@@ -149,23 +149,25 @@ class Turn:
             confirm_replacing(self.screen, made, yes=self.wish.yes)
 
     def _make_room(self, leaving: Sequence[Leaving], key: str = "room") -> list[SparkctlError]:
-        """Let those sleep that may, and end the others; neither comes back at a boot, where both would want memory."""
+        """Let those sleep that may, and end the others."""
         tired = [each.role for each in leaving if each.sleeps]
-        ended = [step for each in leaving for step in self._leaves(each)]
+        ended = [step for each in leaving if not each.sleeps for step in ending(self.config, each.role)]
         steps = tuple(sleeping(self.config, one, asleep=True) for one in tired)
         errors = self._make(steps, f"{key}_sleep") or self._undo(ended, key)
         if key == "room":
             self.clock.mark("room")
         return errors
 
-    def _leaves(self, each: Leaving) -> tuple[Step, ...]:
-        return (forgetting if each.sleeps else ending)(self.config, each.role)
-
     def _start(self, *, wakes: bool) -> list[SparkctlError]:
         """From what is ready to the first token."""
         if wakes and (errors := self._make((sleeping(self.config, self.new, asleep=False),), "wake")):
             return errors
         return self._make(launching(self.config, self.new), "run")
+
+    def _forget(self, leaving: Sequence[Leaving]) -> list[SparkctlError]:
+        """Who sleeps does not come back at a boot, where all would want their memory at once."""
+        tired = [each.role for each in leaving if each.sleeps]
+        return self._undo([step for one in tired for step in forgetting(self.config, one)], "forget")
 
     def _give_back(self, errors: list[SparkctlError], leaving: Sequence[Leaving]) -> int:
         """Take away what does not serve, and let those serve again that made room for it."""

@@ -1,6 +1,6 @@
 """What a role does just now, read from its nodes alone: containers, API, sleep, and the end of its log."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +8,7 @@ from sparkctl.core.service import Service
 from sparkctl.engines import registry
 from sparkctl.engines.failures import diagnose, loading, telling
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
-from sparkctl.facts.engine import LogFact, log_probe
+from sparkctl.facts.engine import ApiFact, LogFact, log_probe
 from sparkctl.facts.host import HOST
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.runtimes.containers import container_name
@@ -67,8 +67,8 @@ class Look:
     def wants(self) -> tuple[Want, ...]:
         """Everything that tells, one round trip to each of its nodes."""
         head = self.role.cluster.head.name
-        probes: list[Probe[Any]] = [self.serving.probe, log_probe(self._container(self.serving.services[-1]))]
-        probes += [self._sleep.probe] if self.role.role and self.role.role.sleep else []
+        probes: list[Probe[Any]] = [self._api, log_probe(self._container(self.serving.services[-1]))]
+        probes += [self._sleep.probe] if self._may_sleep else []
         nodes = (Want(node.name, probe) for node in self.role.cluster.nodes for probe in (CONTAINERS, HOST))
         return (*nodes, *(Want(head, probe) for probe in probes))
 
@@ -113,7 +113,7 @@ class Look:
     def _answering(self, facts: Facts) -> tuple[State, str, str]:
         """Every part of it runs: what does its API say?"""
         step, log, name = self.serving, self._log(facts), self.role.name
-        if self.role.role and self.role.role.sleep and facts.get(step.node, self._sleep.probe):
+        if self._may_sleep and facts.get(step.node, self._sleep.probe):
             return State.ASLEEP, "", ""
         api = facts.get(step.node, step.probe)
         if api.serving:
@@ -136,6 +136,18 @@ class Look:
 
     def _log(self, facts: Facts) -> LogFact:
         return facts.get(self.serving.node, log_probe(self._container(self.serving.services[-1])))
+
+    @property
+    def _api(self) -> Probe[ApiFact]:
+        """The look at the API; one that sleeps is not asked for a token, as it would let the request wait."""
+        probe = self.serving.probe
+        if not self._may_sleep:
+            return probe
+        return replace(probe, script=f"({self._sleep.probe.script}) | grep -q true && exit 0\n{probe.script}")
+
+    @property
+    def _may_sleep(self) -> bool:
+        return bool(self.role.role and self.role.role.sleep)
 
     @property
     def _sleep(self) -> SleepStep:
