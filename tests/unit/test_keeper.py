@@ -189,12 +189,14 @@ def test_change_whose_sparkctl_vanished_is_finished_where_it_serves(world: World
 
 
 def test_change_whose_sparkctl_vanished_is_waited_for_until_its_time_is_over(world: World) -> None:
-    world.wish("two", api={**world.record("two")["api"], "seconds": 0.5})
+    api = world.record("two")["api"]
+    world.wish("two", api={**api, "seconds": 3600})
     world.set_aside("one")
     world.make("two", serves=False)
     world.log()
-    world.look()
+    world.look(times=2)
     assert world.log() == []
+    world.wish("two", api={**api, "seconds": 0.1})
     world.look_until_settled()
     assert world.running() == {"one-ray-head", "one-ray-worker", "one-vllm"}
     assert "no token came within" in world.note
