@@ -110,7 +110,8 @@ def _account(host: HostFact, node: Node) -> Iterator[Trouble]:
         rule = f"{node.user} ALL=(ALL) NOPASSWD:ALL"
         yield Trouble(
             f"{node.user} cannot use sudo without a password",
-            f"on {node.name}: echo '{rule}' | sudo tee /etc/sudoers.d/90-{node.user}",
+            f"sparkctl setup --sudoers --ask-sudo-password; or, on {node.name}: "
+            f"echo '{rule}' | sudo tee /etc/sudoers.d/90-{node.user}",
         )
 
 
@@ -126,8 +127,7 @@ def _machine(host: HostFact, gpu: GpuFact, dockerd: DockerdFact, wish: HostWish)
     if dockerd.client and not dockerd.toolkit and "nvidia" not in dockerd.runtimes:
         yield Trouble(
             "Docker cannot hand out the GPU: the NVIDIA container toolkit is missing",
-            "sudo apt-get install nvidia-container-toolkit && sudo nvidia-ctk runtime configure --runtime=docker "
-            "&& sudo systemctl restart docker",
+            "let sparkctl install it: sparkctl setup",
         )
 
 

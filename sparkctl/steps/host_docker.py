@@ -41,7 +41,7 @@ class DockerStep(OnNode):
         if not (engine.client and (engine.engine or engine.version)):
             return Blocked(
                 f"no Docker engine is installed on {self.node}",
-                "sudo apt-get install docker.io, or see https://docs.docker.com/engine/install/",
+                "let sparkctl install it: sparkctl setup; or see https://docs.docker.com/engine/install/",
             )
         differences, actions = [], list[Action]()
         if not engine.version:
