@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import statistics
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,9 +31,10 @@ def figures() -> Iterator[Figure]:
         run([*up, "lab"], env)
         run([program, "stop", "--yes", "--profile", "lab"], env)
         cold, first = _timed(lambda: run([*up, "lab"], env))
-        start = _seconds(json.loads(first.stdout))
-
         took, gap = _failed([*up, spoilt], env)
+        run([program, "stop", "--yes", "--profile", "lab"], env)
+        second = run([*up, "lab"], env)
+        start = statistics.mean(_seconds(json.loads(done.stdout)) for done in (first, second))
         note = f"{took:.0f} s after the failure was seen; own start {start:.0f} s; clients without answers {gap:.0f} s"
         yield Figure("a change of all containers that fails: the old stack answers", took / start, 1.5, note=note)
 
