@@ -124,6 +124,13 @@ def test_nothing_is_wanted_any_more_after_forget(world: World) -> None:
     assert world.history == [(1, "one", "serves")]
 
 
+def test_worker_that_is_away_does_not_keep_a_stack_from_being_forgotten(world: World) -> None:
+    (world.folder / "away-spark-2").touch()
+    assert world.keeper("forget", "serving") == 0
+    assert "spark-2" in world.said
+    assert world.unit("good") == {}
+
+
 def test_change_that_serves_replaces_the_old_for_good(world: World) -> None:
     world.wish("two")
     world.set_aside("one")

@@ -113,9 +113,14 @@ class Unit:
         return stopped
 
     def forget(self) -> None:
-        """Nothing is wanted any more: nothing comes back at a boot, and nothing is kept to be put back."""
-        if good := self.good:
-            drop_previous(good)
+        """Nothing is wanted any more: nothing comes back at a boot, and nothing is kept to be put back.
+
+        What lies on a node that does not answer is for whoever reaches it: `stop` takes away all that is left.
+        """
+        try:
+            drop_previous(self.good)
+        except Failure as error:
+            say(str(error))
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
