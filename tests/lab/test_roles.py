@@ -193,6 +193,7 @@ def test_roles_that_sleep_stay_resident(deploy: Deployment, lab: TestLab) -> Non
 
 def test_the_real_engine_beside_another_model(deploy: Deployment) -> None:
     """A model on each node; a request that names no temperature gets that of the role."""
+    assert_ok(deploy("stop", "-y", profile=profile(deploy)))
     assert_ok(shipped(deploy, "up", "-y"))
     assert_ok(shipped(deploy, "role launch", "architect", "-y"))
     assert_ok(shipped(deploy, "test"))
