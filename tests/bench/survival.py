@@ -28,8 +28,7 @@ def figures() -> Iterator[Figure]:
     with bench_lab(program) as env, TemporaryDirectory() as folder:
         spoilt = _spoilt(Path(folder))
         up: list[str | Path] = [program, "up", "--yes", "--json", "--quiet", "--profile"]
-        run([*up, "lab"], env)
-        run([program, "stop", "--yes", "--profile", "lab"], env)
+        run([*up, "lab", "--until", "model"], env)
         cold, first = _timed(lambda: run([*up, "lab"], env))
         took, gap = _failed([*up, spoilt], env)
         run([program, "stop", "--yes", "--profile", "lab"], env)
