@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sparkctl.engines import sleep_guard
+from sparkctl.engines.container import FOLDER
 
 HERE, ELSEWHERE = "192.168.1.5", "192.168.1.77"
 DEV_MODE = (
@@ -65,7 +66,7 @@ def test_a_web_socket_is_closed_and_a_start_passes() -> None:
 
 
 def test_the_start_script_writes_it(tmp_path: Path) -> None:
-    script = sleep_guard.INSTALL.replace(sleep_guard.FOLDER, str(tmp_path / "run"))
+    script = sleep_guard.INSTALL.replace(FOLDER, str(tmp_path / "run"))
     look = f"PYTHONPATH={tmp_path}/run {sys.executable} -c 'import sparkctl_sleep_guard as g; print(g.FOR_THE_NODE)'"
     done = subprocess.run(["bash", "-c", script + look], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True)
     assert "/is_sleeping" in done.stdout, done.stderr
