@@ -17,7 +17,7 @@ WHY: Mapping[str, str] = {
     "packages": "Tools that the steps below use on the node.",
     "guard": "A Spark that runs out of memory freezes, until somebody cuts its power. This program stops the engine"
     " before that (docs/memory-guard.md).",
-    "guard-trip": "What the watchdog stopped stays stopped until it is started again: it would run into the same wall.",
+    "guard-trip": "What the watchdog stopped stays so until it is started again: it would run into the same wall.",
     "earlyoom": "The second line behind the watchdog: it ends the largest process, whoever started it.",
     "swap": "A Spark that swaps thrashes for hours before it says that its memory is full.",
     "ports": "A server that finds its port taken ends minutes after it was started.",
