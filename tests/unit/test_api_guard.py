@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sparkctl.engines import api_guard
+from sparkctl.engines.container import FOLDER
 
 KEY = [(b"authorization", b"Bearer s3cret")]
 
@@ -67,7 +68,7 @@ def test_a_start_of_the_application_passes(guard: Any) -> None:
 
 
 def test_the_start_script_writes_it(tmp_path: Path) -> None:
-    script = api_guard.INSTALL.replace(api_guard.FOLDER, str(tmp_path / "run"))
+    script = api_guard.INSTALL.replace(FOLDER, str(tmp_path / "run"))
     look = f"{sys.executable} -c 'import sparkctl_api_guard as g; print(sorted(g.OPEN))'"
     done = subprocess.run(
         ["bash", "-c", script + look],
