@@ -69,14 +69,15 @@ class Workload:
         return frozenset(s.name for backend in backends(self.served) for s in self.services(backend))
 
     def _engine(self, backend: Backend) -> tuple[Step, ...]:
-        return (*self._leftovers((backend,)), *self._containers(backend))
+        """On record before anything goes."""
+        intent = step_id(intent_name(self.served.suffix), self.config.cluster.head.name)
+        return (*self._leftovers((backend,), (intent,)), *self._containers(backend))
 
-    def _leftovers(self, running: Iterable[Backend]) -> Iterable[Step]:
+    def _leftovers(self, running: Iterable[Backend], after: tuple[str, ...] = ()) -> Iterable[Step]:
         """On every node, no service of this model but those of these backends; `stop` and `down` find each once."""
         config, wished = self.config, [s for backend in running for s in self.services(backend)]
         known = frozenset(name for served in config.served for name in Workload(config, served).everywhere())
-        first, intent = self.served.name == config.served[0].name, intent_name(self.served.suffix)
-        after = (step_id(intent, config.cluster.head.name),) if wished else ()
+        first = self.served.name == config.served[0].name
         for node in config.cluster.nodes:
             yield replace(
                 cleared(config, node),

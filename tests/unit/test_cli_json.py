@@ -34,6 +34,7 @@ WITHOUT_SAMPLE |= {"image-list", "image-pull", "image-prune", "profile-import"} 
 WITHOUT_SAMPLE |= {f"role-{verb}" for verb in ("list", "status", "launch", "switch", "stop")}  # the lab
 WITHOUT_SAMPLE |= {"setup", "setup-undo"}  # the lab
 WITHOUT_SAMPLE |= {"export-compose"}  # test_export.py
+WITHOUT_SAMPLE |= {"fit"}  # test_cli_fit.py
 HISTORY = '{"generation": 1, "unit": "main", "outcome": "serves", "changes": ["vllm@spark-1: image a -> b"]}\n'
 OPTIONAL = {"notes[]", "previous[]"}
 """Members that an ordinary configuration, and a change of nothing that serves, has none of."""
