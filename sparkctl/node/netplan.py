@@ -7,7 +7,7 @@
   outlives the connection. What was there first of all is kept in the file `record`, with which `undo` works.
 - `undo`: {"file", "links", "seconds", "record"}: the same towards what `record` holds.
 - `ended`: print {"ended": whether the apply has, "error": why it failed, "back": whether the timer came first}.
-- `keep`: disarm the timer, and tidy up. `leave`: tidy up after it went back.
+- `keep`: disarm the timer, and tidy up, unless it has begun to go back. `leave`: tidy up after it went back.
 - `apply`, `back`: what the units run. Other addresses, routes and MTU than netplan knows of are put back by ip(8).
 """
 
@@ -210,8 +210,10 @@ def ended() -> Json:
 
 
 def keep() -> None:
-    """The change stays: no timer any more."""
+    """The change stays: no timer any more. Raises Refused where the way back has begun."""
     attempt("systemctl", "stop", f"{BACK}.timer")
+    if ended()["back"] or not quietly("systemctl", "is-active", "--quiet", f"{BACK}.service"):
+        raise Refused("nobody got in before its time was over: the node has gone back")
     drop(json.loads(FOLDER.joinpath("wished.json").read_text()))
     leave()
 

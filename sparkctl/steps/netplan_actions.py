@@ -70,11 +70,11 @@ class ChangeNetplan:
         return {**job, "content": self.content} if self.content else job
 
     def _keep(self, context: Context) -> None:
-        """Over a connection that was opened after the change."""
+        """Over a connection opened after the change, which may have come in when the node was on its way back."""
         try:
             context.session.reconnect()
             _ask(context.session, "keep")
-        except UnreachableError:
+        except (UnreachableError, CommandFailed):
             self._wait_for_return(context, time.monotonic() + self.seconds + RETURN_SECONDS)
 
     def _send_back(self, context: Context, error: str) -> None:

@@ -74,6 +74,17 @@ def test_a_change_that_may_still_go_back_is_left_alone(node: Path) -> None:
     assert (node / "run" / "back.json").read_text() == before
 
 
+@pytest.mark.parametrize("over", [False, True])
+def test_what_has_begun_to_go_back_is_not_kept_any_more(node: Path, over: bool) -> None:
+    """A connection may come in when the way back has mended the network and is not over yet."""
+    netplan.change(_job(node))
+    netplan.apply()
+    (node / "run" / "back-ended").touch() if over else (node / "armed").touch()
+    with pytest.raises(netplan.Refused, match="has gone back"):
+        netplan.keep()
+    assert (node / "run" / "back.json").exists(), "the way back still needs it"
+
+
 @pytest.mark.parametrize("former", [None, "network: {}\n"])
 def test_the_way_back_brings_the_former_file_and_no_record(node: Path, former: str | None) -> None:
     file = node / "etc" / "40.yaml"
