@@ -214,8 +214,9 @@ class _Run:
 def _cannot(finding: Finding) -> SparkctlError:
     if isinstance(finding, Blocked):
         return StepFailed(finding.problem, fix=finding.fix)
-    on = finding.on if isinstance(finding, Pending) else "an earlier step"
-    return StepFailed(f"still unknown although {on} is done", fix="try: sparkctl doctor")
+    on, note = (finding.on, finding.note) if isinstance(finding, Pending) else ("an earlier step", "")
+    seen = f": {note}" if note else ""
+    return StepFailed(f"still unknown although {on} is done{seen}", fix="try: sparkctl doctor")
 
 
 def _unheld(finding: Finding) -> SparkctlError:

@@ -51,15 +51,18 @@ class JoinStep(OnHead):
         return (Want(self.node, ray_peers_probe(self.port)), *containers)
 
     def check(self, facts: Facts) -> Finding:
+        wait = (AwaitJoin(self.cluster, self.seconds, self.suffix),)
         for node in self.cluster.nodes:
             service = member(self.cluster, node, self.suffix)
             found = (facts.get(node.name, CONTAINERS) or {}).get(container_name(self.cluster, service))
-            if found is None or not found.running:
+            if found is None:
                 return Pending(step_id(service, node.name))
+            if not found.running:  # it may have ended since it was started: its log says why
+                return Absent(wait, f"{step_id(service, node.name)} is {found.status}", symptom=True)
         joined = facts.get(self.node, ray_peers_probe(self.port))
         if {node.data_ip for node in self.cluster.workers} <= joined:
             return Ok(f"{len(self.cluster.nodes)} nodes")
-        return Absent((AwaitJoin(self.cluster, self.seconds, self.suffix),))
+        return Absent(wait)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return ()

@@ -74,8 +74,11 @@ class ServingStep(OnHead):
     def check(self, facts: Facts) -> Finding:
         name = container_name(self.cluster, self.services[-1].name)
         found = (facts.get(self.node, CONTAINERS) or {}).get(name)
-        if found is None or not found.running:
+        if found is None:
             return Pending(step_id(self.services[-1].name, self.node))
+        if not found.running:  # it may have ended since it was started: its log says why
+            ended = f"{step_id(self.services[-1].name, self.node)} is {found.status}"
+            return Absent((AwaitServing(self),), ended, symptom=True)
         api = facts.get(self.node, self.probe)
         if api.serving:
             return Ok("a token came through")
