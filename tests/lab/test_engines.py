@@ -118,7 +118,8 @@ def test_ollama_keeps_its_model_loaded_with_its_context(deploy: Deployment) -> N
     """From no container to a shaped and loaded model; unloaded behind our back; with another context; stopped."""
     tiny: dict[str, Any] = {"model": {"id": "tiny:1b", "served_name": "tiny"}}
     head = deploy.lab.head
-    assert_ok(deploy("stop", "-y", profile=profile(deploy, "trtllm", 2)))  # what a failed change put back, on both nodes
+    both = profile(deploy, "trtllm", 2)
+    assert_ok(deploy("stop", "-y", profile=both))  # what a failed change put back
     chosen, api = profile(deploy, "ollama", 1, **tiny), "http://127.0.0.1:8040"
     assert_ok(deploy("up", "-y", profile=chosen))
     conforms(deploy, engine("ollama").API, "tiny:latest")
