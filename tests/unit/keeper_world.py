@@ -31,6 +31,13 @@ elif verb == "inspect":
     for i in rest[2:]:
         c = mine[i]
         print(i, "/" + c["name"], c["status"], c["started"], "2026-11-21T10:00:00.5Z", c["code"], c["spec"])
+elif verb == "volume":
+    file = f"{{folder}}/volumes-{{node}}"
+    if rest[0] == "ls":
+        print(open(file).read() if os.path.exists(file) else "", end="")
+    else:
+        with open(folder + "/log", "a") as log:
+            print("volume", *rest, file=log)
 elif verb == "exec":
     print(json.dumps([[a, 1.0] for a in ("10.0.0.1", "10.0.0.2")]))
 else:

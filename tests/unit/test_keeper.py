@@ -135,8 +135,10 @@ def test_change_that_serves_replaces_the_old_for_good(world: World) -> None:
     world.wish("two")
     world.set_aside("one")
     world.make("two")
+    (world.folder / "volumes-spark-1").write_text("sparkctl-lab-tmp\n")
     assert world.keeper("commit", "serving") == 0
     assert {*world.containers} == {"two-ray-head", "two-ray-worker", "two-vllm"}
+    assert "volume rm tmp" in world.log(), "of the volumes that are ours and unused"
     assert world.history == [(1, "one", "serves"), (2, "two", "serves")]
 
 

@@ -1,6 +1,7 @@
 """One stack that is changed, put back and brought back as a whole: a served model."""
 
 import calendar
+import shlex
 import shutil
 import time
 
@@ -10,6 +11,9 @@ from .stack import STOP_SECONDS, boots, bring_up, kept, key_of, lives, save_secr
 
 PREVIOUS = "-previous"
 """What the name of a container ends in while its successor is tried."""
+UNUSED = """for volume in $(docker volume ls -q --filter label=io.sparkctl.cluster={} --filter dangling=true); do
+docker volume rm "$volume"; done"""
+"""Removes the cluster's volumes that no container uses."""
 
 
 class Unit:
@@ -125,9 +129,11 @@ class Unit:
 
 
 def drop_previous(record: Record) -> None:
-    """Remove what was kept to be put back. Raises Failure."""
+    """Remove what was kept to be put back, and the volumes that nothing uses any more. Raises Failure."""
     names = {(entry["node"], entry["name"] + PREVIOUS) for entry in record.get("containers", [])}
     for node, containers in look(record).items() if names else ():
-        for f in containers:
-            if (node, f.name) in names:
-                run(record, node, ["docker", "rm", "-f", f.id])
+        gone = [f.id for f in containers if (node, f.name) in names]
+        for one in gone:
+            run(record, node, ["docker", "rm", "-f", one])
+        if gone:
+            run(record, node, ["sh", "-c", UNUSED.format(shlex.quote(record["cluster"]))])
