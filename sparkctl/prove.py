@@ -132,8 +132,10 @@ def stream(client: "OpenAI", model: str, prompt: str) -> Reply:
     return Reply("".join(pieces), len(pieces), first)
 
 
-def _said(delta: "ChoiceDelta") -> str:
+def _said(delta: "ChoiceDelta | None") -> str:
     """What one piece says: models that reason begin with that, beside the answer, under one of two names."""
+    if delta is None:  # servers other than OpenAI's leave it out of the last piece
+        return ""
     aside = delta.model_extra or {}
     return delta.content or aside.get("reasoning_content") or aside.get("reasoning") or ""
 

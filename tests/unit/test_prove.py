@@ -43,6 +43,7 @@ class Api(BaseHTTPRequestHandler):
             self._end(401)
             return
         chunks = [{"choices": [{"index": 0, "delta": {self.says: word}}]} for word in WORDS]
+        chunks += [{"choices": [{"index": 0, "finish_reason": "stop"}]}]  # some leave the delta out
         text = "".join(f"data: {json.dumps({'id': '1', 'object': 'chat.completion.chunk', **c})}\n\n" for c in chunks)
         self._end(200, f"{text}data: [DONE]\n\n".encode(), "text/event-stream")
 
