@@ -18,7 +18,7 @@ INERT: dict[str, str] = {
     **dict.fromkeys(("CONTROL_PLANE_API_CIDR", "CONTROL_PLANE_INTERFACE", "CONTROL_PLANE_CONNECTION"), _NETWORK),
     "FABRIC_CTRL_CONNECTION": _NETWORK,
     **dict.fromkeys(("GPU_STATUS_MAX_RETRIES", "GPU_STATUS_RETRY_DELAY"), "`sparkctl up` waits as the profile says"),
-    "SECONDARY_MODELS": "this version serves one model",
+    "SECONDARY_MODELS": "a profile names every model that it serves, under `models`",
     "RAY_VERSION": "Ray comes with the image; its version is probed",
     "SWAP_SPACE": "vLLM has no swap space since 0.18",
     **dict.fromkeys(
