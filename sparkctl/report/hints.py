@@ -2,7 +2,10 @@
 
 import re
 
-_VERBS = "up|plan|status|test|logs|stop|down|doctor|credentials|ssh|history|rollback|bench \\w+|model \\w+|image \\w+"
+_VERBS = (
+    "up|plan|status|test|logs|stop|down|doctor|credentials|ssh|history|rollback|setup|fit|gpu-stats"
+    "|(?:bench|export|image|model|role) \\w+"
+)
 _COMMAND = re.compile(rf"\bsparkctl (?:{_VERBS})\b(?! --(?:profile|env))")
 
 

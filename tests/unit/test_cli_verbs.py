@@ -90,6 +90,8 @@ def test_a_hint_means_the_same_deployment(monkeypatch: pytest.MonkeyPatch) -> No
     assert naming(hint, " -X") == (
         "read its log: sparkctl logs -X vllm; then: sparkctl up -X. See sparkctl lab up, sparkctl up --profile lab"
     )
+    several = "sparkctl role launch dev; or sparkctl setup, or sparkctl config show"
+    assert naming(several, " -X") == "sparkctl role launch -X dev; or sparkctl setup -X, or sparkctl config show"
 
 
 def test_hints_of_every_kind_name_the_deployment(cli: Cli) -> None:
