@@ -50,10 +50,12 @@ def test_engine_that_exits_while_loading_is_answered_with_its_fix(deploy: Deploy
 
 @pytest.mark.usefixtures("stubbed")
 def test_health_is_fine_and_the_first_request_fails(deploy: Deployment) -> None:
+    """What served before, at the end of the test above, is put back."""
     result = deploy("up", "-y", profile=alone(deploy, "completions"))
-    assert_clear(result, 1, "/health is fine, a completion answers 500", "no g++", "add --enforce-eager")
+    words = ("/health is fine, a completion answers 500", "no g++", "add --enforce-eager", "was put back")
+    assert_clear(result, 1, *words)
     assert_clear(deploy("status", profile=alone(deploy, "completions")), 2)
-    assert_clear(deploy("up", "-y", profile=alone(deploy)), 0, "done")
+    assert_clear(deploy("up", "-y", profile=alone(deploy)), 0, "no changes")
 
 
 @pytest.mark.usefixtures("stubbed")
