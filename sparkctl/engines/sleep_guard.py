@@ -6,7 +6,7 @@ weights (seen in vLLM 0.32.0). So what is neither for clients nor one of the thr
 A request from the node itself comes from the address that the server listens on; no other machine can send from that.
 """
 
-from sparkctl.engines.container import FOLDER
+from sparkctl.engines.middleware import install, program
 
 FLAGS = ("--enable-sleep-mode", "--middleware", "sparkctl_sleep_guard.Guard")
 """What lets `vllm serve` sleep, and puts the guard before all routes."""
@@ -14,34 +14,18 @@ FLAGS = ("--enable-sleep-mode", "--middleware", "sparkctl_sleep_guard.Guard")
 ENV = {"VLLM_SERVER_DEV_MODE": "1"}
 """Without it vLLM can sleep, and has no route that tells it to."""
 
-PROGRAM = """\
+_NAMES = """\
 FOR_CLIENTS = {"/health", "/ping", "/version", "/metrics", "/load"}
 FOR_THE_NODE = {"/sleep", "/wake_up", "/is_sleeping"}
-
-
-class Guard:
-    def __init__(self, app):
-        self.app = app
-
-    async def __call__(self, scope, receive, send):
-        if scope["type"] not in ("http", "websocket") or self.admits(scope):
-            return await self.app(scope, receive, send)
-        if scope["type"] == "websocket":
-            return await send({"type": "websocket.close", "code": 1008})
-        head = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 404, "headers": head})
-        await send({"type": "http.response.body", "body": b'{"error": "Not Found"}'})
-
-    def admits(self, scope):
+"""
+_ADMITS = """\
         path, client, server = scope["path"], scope.get("client"), scope.get("server")
         if path in FOR_THE_NODE:
             return bool(client and server) and client[0] == server[0]
         return path in FOR_CLIENTS or path.startswith("/v1/")
 """
+PROGRAM = program(_NAMES, _ADMITS, 404, "Not Found")
 """ASGI middleware."""
 
-INSTALL = f"""\
-mkdir -p {FOLDER}; cat >{FOLDER}/sparkctl_sleep_guard.py <<'END'
-{PROGRAM}END
-"""
+INSTALL = install("sparkctl_sleep_guard", PROGRAM)
 """Lines of the container's start script, beside those of the guard that asks for the key."""
