@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec, TypeVar
 
 import typer
 
@@ -17,6 +17,7 @@ from sparkctl.data import DEFAULT_PROFILE
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
     from sparkctl.core.step import Step
+    from sparkctl.errors import SparkctlError
     from sparkctl.facts.probe import Want
     from sparkctl.report.screen import Screen
     from sparkctl.report.waiting import Waiting
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sparkctl.transport.ssh import SshSession
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 ProfileOption = Annotated[
     str,
@@ -181,6 +183,30 @@ def open_session(config: "Config", node: "Node", options: Options) -> "Iterator[
         yield session
     finally:
         session.close()
+
+
+def attempt(
+    config: "Config",
+    options: Options,
+    node: "Node",
+    work: "Callable[[SshSession], T]",
+    opened: "SshSession | None" = None,
+) -> "tuple[SshSession | None, T | SparkctlError]":
+    """What the work on a node came to, over its session, which stays open; or no session, and why.
+
+    `opened` is the session that there is already.
+    """
+    from sparkctl.errors import SparkctlError
+    from sparkctl.transport.ssh import SshSession
+
+    session = opened
+    try:
+        session = session or SshSession(node, **manners(config, options))
+        return session, work(session)
+    except SparkctlError as error:
+        if session:
+            session.close()
+        return None, error
 
 
 def manners(config: "Config", options: Options) -> dict[str, Any]:

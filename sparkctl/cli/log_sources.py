@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sparkctl.cli.common import Options, manners
+from sparkctl.cli.common import Options, attempt
 from sparkctl.errors import SparkctlError, UnreachableError
 
 if TYPE_CHECKING:
@@ -57,16 +57,7 @@ def reaching(
 
 def _ask(config: "Config", node: "Node", options: Options) -> "tuple[SshSession | None, list[Source] | SparkctlError]":
     """An open session with the containers there, or why there is none."""
-    from sparkctl.transport.ssh import SshSession
-
-    session = None
-    try:
-        session = SshSession(node, **manners(config, options))
-        return session, find_sources(node.name, session, config.cluster.name)
-    except SparkctlError as error:
-        if session:
-            session.close()
-        return None, error
+    return attempt(config, options, node, lambda session: find_sources(node.name, session, config.cluster.name))
 
 
 def find_sources(node: str, session: "Session", cluster: str) -> list[Source]:

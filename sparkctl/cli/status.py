@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sparkctl.cli.common import Options, load_config, manners, new_app, wants_of, with_options
+from sparkctl.cli.common import Options, attempt, load_config, new_app, wants_of, with_options
 from sparkctl.cli.watching import IntervalOption, Picture, WatchOption, look_again
 
 if TYPE_CHECKING:
@@ -91,20 +91,12 @@ class Reach:
     ) -> "tuple[SshSession | None, dict[str, Answer] | SparkctlError]":
         """The node's open session, and its answers or why there are none."""
         from sparkctl.core.plan import ask
-        from sparkctl.errors import SparkctlError
         from sparkctl.facts.docker import CONTAINERS
         from sparkctl.facts.probe import Want
-        from sparkctl.transport.ssh import SshSession
 
         own = [*(want for want in wants if want.node == node.name), Want(node.name, CONTAINERS)]
-        session = self.sessions.get(node.name)
-        try:
-            session = session or SshSession(node, **manners(self.config, self.options))
-            return session, ask(session, own)
-        except SparkctlError as error:
-            if session:
-                session.close()
-            return None, error
+        opened = self.sessions.get(node.name)
+        return attempt(self.config, self.options, node, lambda session: ask(session, own), opened)
 
     def _keep(self, node: str, session: "SshSession | None") -> None:
         if session:
