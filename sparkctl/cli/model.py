@@ -12,9 +12,6 @@ from sparkctl.cli.models import ModelArgument, ModelsArgument, blind, entry_of, 
 
 app = new_app(no_args_is_help=True, help="List, bring, check, pin and remove the models on the nodes.")
 
-app.command()(with_options(verify))
-app.command()(with_options(pin))
-
 
 @app.command("list")
 @with_options
@@ -76,6 +73,10 @@ def pull(
     screen, config = options.screen("model-pull"), load_config(options)
     command = " ".join(("model pull", *(models or ()), *(("--revision", revision) if revision else ())))
     return bring(options, screen, config, model_steps(config, models or (), revision), command)
+
+
+app.command()(with_options(verify))
+app.command()(with_options(pin))
 
 
 @app.command()
