@@ -1,7 +1,9 @@
 """Results as files: one JSON document each, and the page made of it beside it."""
 
 import json
+import math
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -36,10 +38,10 @@ def save(result: Outcome, page: str, folder: Path) -> tuple[Path, Path]:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a file with its folder. Raises SparkctlError."""
+    """Write a file with its folder; what no encoding has becomes a question mark. Raises SparkctlError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         what = f"cannot write {path}: {error.strerror or error}"
         raise SparkctlError(what, where=str(path), fix="name another place with --output") from error
@@ -50,13 +52,13 @@ def load(path: Path) -> Outcome:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        if path.stat().st_size > LARGEST:
-            raise _no_result(path, f"it is larger than {LARGEST >> 20} MiB")
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(_text(path), parse_float=_figure, parse_int=_count, parse_constant=_figure)
     except OSError as error:
         raise SparkctlError(f"cannot read {path}: {error.strerror or error}", where=str(path)) from error
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _no_result(path, "it is not JSON") from error
+    except ValueError as error:
+        raise _no_result(path, str(error)) from error
     schema = data.get("schema") if isinstance(data, dict) else None
     kinds = {FabricResult.schema: FabricResult, ServeResult.schema: ServeResult}
     if not isinstance(schema, str) or schema not in kinds:
@@ -86,6 +88,28 @@ def without_addresses(result: Outcome, cluster: Cluster) -> Outcome:
 def kind(result: Outcome) -> str:
     """`fabric` or `serve`."""
     return "fabric" if isinstance(result, FabricResult) else "serve"
+
+
+def _text(path: Path) -> str:
+    """Of a plain file of a sensible size: a pipe would be waited for, a device read for ever. Raises as `load`."""
+    found = path.stat()
+    if found.st_size > LARGEST:
+        raise _no_result(path, f"it is larger than {LARGEST >> 20} MiB")
+    if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+        raise _no_result(path, "it is no plain file")
+    return path.read_text(encoding="utf-8")
+
+
+def _figure(text: str) -> float:
+    """A number that can have been measured. Raises ValueError for NaN, the infinite and the negative."""
+    if not 0 <= float(text) < math.inf:
+        raise ValueError(f"{text[:20]} is no figure")
+    return float(text)
+
+
+def _count(text: str) -> int:
+    _figure(text)
+    return int(text)
 
 
 def _hidden(text: str, named: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """Results kept, read again, compared; what is none is refused with words."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +55,10 @@ def test_documents_hold_every_member_that_the_page_describes() -> None:
         ('{"schema": "sparkctl/bench-fabric/1", "taken": 3}', "taken"),
         ("[" * 100000, "not JSON"),
         ("\xff\xfe", "not JSON"),
+        ('{"schema": NaN}', "NaN is no figure"),
+        ('{"schema": -1}', "-1 is no figure"),
+        ('{"schema": 1e999}', "1e999 is no figure"),
+        (f'{{"schema": {"9" * 5000}}}', "is no figure"),
     ],
 )
 def test_a_file_that_is_no_result_is_refused(content: str, words: str, tmp_path: Path) -> None:
@@ -64,6 +69,18 @@ def test_a_file_that_is_no_result_is_refused(content: str, words: str, tmp_path:
     assert "is no result of sparkctl bench" in error.value.what
     assert words in error.value.what
     assert "bench fabric" in error.value.fix
+
+
+def test_a_pipe_is_not_waited_for_and_a_device_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(SparkctlError, match="it is no plain file"):
+            files.load(path)
+
+
+def test_half_a_character_in_somebody_elses_result_is_no_bug_of_ours(tmp_path: Path) -> None:
+    files.write(tmp_path / "page.html", "a \ud800 b")
+    assert (tmp_path / "page.html").read_text() == "a ? b"
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
