@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from sparkctl.core.plan import id_of
 from sparkctl.core.step import Step
 from sparkctl.engines import registry
 from sparkctl.engines.engine import API_KEY, Backend
@@ -17,6 +18,7 @@ from sparkctl.steps import cache, fabric, host, host_docker, host_ports, host_st
 from sparkctl.steps.host import HostWish
 from sparkctl.steps.host_ports import PortWish
 from sparkctl.steps.keeper import KeeperStep
+from sparkctl.steps.ollama import OllamaStoreStep
 from sparkctl.steps.secret import SecretStep, SharedSecretStep
 from sparkctl.topology import Node
 
@@ -78,9 +80,10 @@ def steps(config: "Config", look_seconds: int = LOOK_SECONDS, launched: Collecti
 
 
 def all_steps(config: "Config") -> tuple[Step, ...]:
-    """The steps of every choice of components and roles: what an earlier one made is undone, too."""
+    """The steps of every choice of components, roles and engines: what an earlier one made is undone, too."""
     everything = replace(config, profile=config.profile.model_copy(update={"components": ("vllm",)}))
-    return _stack(everything, LOOK_SECONDS, config.served)
+    made = {id_of(step): step for step in (*_engines(config), *_stack(everything, LOOK_SECONDS, config.served))}
+    return tuple(made.values())
 
 
 def _stack(config: "Config", look_seconds: int, running: Iterable["Served"]) -> tuple[Step, ...]:
@@ -150,6 +153,14 @@ def _secrets(config: "Config") -> Iterable[Step]:
         for worker in cluster.workers:
             shared = SharedSecretStep(cluster, worker, secret)
             yield shared if wanted else SecretStep(cluster, worker, secret, wanted=False)
+
+
+def _engines(config: "Config") -> Iterable[Step]:
+    """What any engine of sparkctl's own keeps on a node, wanted by nothing: as much of it as is not served now."""
+    secrets = {registry.engine(name).rank_secret(backend) for name in registry.ENGINES for backend in Backend}
+    for node in config.cluster.nodes:
+        yield OllamaStoreStep(config.cluster, node)
+        yield from (SecretStep(config.cluster, node, secret, wanted=False) for secret in sorted(secrets - {""}))
 
 
 def _rank_secrets(config: "Config") -> dict[str, bool]:

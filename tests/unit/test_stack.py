@@ -1,5 +1,7 @@
 """The stack as a whole: what `up` asks of it beside the others, and what is left of it where nothing is served."""
 
+from dataclasses import replace
+
 from cli_fakes import cluster_of
 from stack import config_of
 
@@ -31,4 +33,14 @@ def test_a_stack_that_serves_nothing_asks_nothing_of_a_server_and_is_undone_whol
     assert "vllm@spark-1" not in ground
     assert "ports@spark-1" not in ground
     assert ground["host@spark-1"].wish == type(ground["host@spark-1"].wish)("aarch64", skew_s=5)  # type: ignore[attr-defined]
-    assert by_id(all_steps(config)).keys() == by_id(steps(config_of(cluster_of()))).keys()
+    assert by_id(all_steps(config)).keys() >= by_id(steps(config_of(cluster_of()))).keys()
+
+
+def test_what_an_engine_of_an_earlier_profile_kept_is_undone_by_one_that_does_not_know_it() -> None:
+    """A key that opens the ranks of an MPI job would stay on both nodes, and Ollama's models with it."""
+    now = config_of(cluster_of())
+    extra = by_id(all_steps(now)).keys() - by_id(steps(now)).keys()
+    assert extra == {f"{name}@spark-{rank}" for name in ("secret-mpi-ssh-key", "ollama-store") for rank in (1, 2)}
+    profile = now.profile.model_copy(update={"engine": now.profile.engine.model_copy(update={"name": "trtllm"})})
+    before = by_id(all_steps(replace(now, profile=profile)))
+    assert before["secret-mpi-ssh-key@spark-1"].wanted  # type: ignore[attr-defined]
