@@ -1,15 +1,17 @@
 """A role's turn: everything ready while others answer, room made as far as memory asks, and the way back."""
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sparkctl.cli.common import Options, load_config, open_sessions, wants_of
 from sparkctl.cli.plan import show_plan
 from sparkctl.cli.take_back import take_back
 from sparkctl.cli.up import blocked_error, confirm_replacing
-from sparkctl.cli.work import Work, errors_of, perform
+from sparkctl.cli.work import Work, errors_of, perform, stoppable
 from sparkctl.core.events import Event, StepEnded
 from sparkctl.core.executor import Outcome, execute, undo
 from sparkctl.core.lock import Lock, held
@@ -32,11 +34,16 @@ from sparkctl.stacks.roles import (
     roles,
     sleeping,
 )
+from sparkctl.steps.memory import MemoryStep
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
     from sparkctl.config.served import Served
     from sparkctl.transport.ssh import SshSession
+
+
+MEMORY_SECONDS = 60.0
+"""How long the memory of what has ended may take to come back, as for the keeper (docs/survival.md)."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Turn:
-    """One launch or switch of the role `new`, with everything that it needs."""
+    """One launch or switch of the role `new`, with everything that it needs; `stop` ends all its runs."""
 
     screen: Screen
     config: "Config"
@@ -90,6 +97,7 @@ class Turn:
     lock: Lock
     wish: Wish
     clock: Clock
+    stop: threading.Event = field(default_factory=threading.Event)
 
     def take(self) -> int:
         """All of it; answers with the exit code."""
@@ -111,9 +119,9 @@ class Turn:
         if later and (errors := self._run(made, "prepare")):
             return self.screen.fail(*errors)
         self.clock.mark("prepared")
-        errors = self._make_room(leaving) or self._start(wakes=wakes)
-        if errors:
-            return self._give_back(errors, leaving)
+        if errors := self._change(leaving, wakes=wakes):
+            served = states[self.new.name].state is State.RUNNING
+            return replace(self, stop=threading.Event())._give_back(errors, leaving, served=served)
         if errors := self._make_room(going, "alone") or self._forget(leaving):
             return self.screen.fail(*errors)
         self._report(states, leaving, going)
@@ -148,6 +156,11 @@ class Turn:
         else:
             confirm_replacing(self.screen, made, yes=self.wish.yes)
 
+    def _change(self, leaving: Sequence[Leaving], *, wakes: bool) -> list[SparkctlError]:
+        """Make room and start the new one; Ctrl-C between two runs ends the next before it begins."""
+        with stoppable(self.stop, self.screen.tell):
+            return caught(lambda: self._make_room(leaving) or self._start(wakes=wakes))
+
     def _make_room(self, leaving: Sequence[Leaving], key: str = "room") -> list[SparkctlError]:
         """Let those sleep that may, and end the others."""
         tired = [each.role for each in leaving if each.sleeps]
@@ -169,23 +182,42 @@ class Turn:
         tired = [each.role for each in leaving if each.sleeps]
         return self._undo([step for one in tired for step in forgetting(self.config, one)], "forget")
 
-    def _give_back(self, errors: list[SparkctlError], leaving: Sequence[Leaving]) -> int:
-        """Take away what does not serve, and let those serve again that made room for it."""
+    def _give_back(self, errors: list[SparkctlError], leaving: Sequence[Leaving], *, served: bool) -> int:
+        """Take away what does not serve, and let those serve again that made room for it.
+
+        Where the new role `served` before, that was put back by now, and stays.
+        """
         self.screen.tell(f"{self.new.name} did not come up", "red")
-        lost = self._undo(ending(self.config, self.new), "clear")
-        for each in leaving:
-            woken = self._make((sleeping(self.config, each.role, asleep=False),), "wake_back") if each.sleeps else []
-            failed = woken or self._make(launching(self.config, each.role), "restore")
-            lost += failed
-            if not failed:
-                self.screen.tell(f"{each.role.name} serves again, at {each.role.url}", "green")
-        self.screen.put(restored=[each.role.name for each in leaving] if not lost else [])
-        return self.screen.fail(*errors, *lost)
+        with stoppable(self.stop, self.screen.tell):
+            lost = [] if served else caught(self._clear)
+            failed = {each.role.name: caught(partial(self._restore, each)) for each in leaving}
+        self.screen.put(restored=[name for name, why in failed.items() if not why])
+        return self.screen.fail(*errors, *lost, *(error for why in failed.values() for error in why))
+
+    def _clear(self) -> list[SparkctlError]:
+        for session in self.sessions.values():
+            session.revive()
+        return self._undo(ending(self.config, self.new), "clear")
+
+    def _restore(self, gone: Leaving) -> list[SparkctlError]:
+        """Let a role that made room serve again, and say whether it does."""
+        woken = self._make((sleeping(self.config, gone.role, asleep=False),), "wake_back") if gone.sleeps else []
+        errors = woken or self._make(launching(self.config, gone.role), "restore")
+        name = gone.role.name
+        if errors:
+            self.screen.tell(f"{name} does not serve: sparkctl role launch {name}", "red")
+        else:
+            self.screen.tell(f"{name} serves again, at {gone.role.url}", "green")
+        return errors
 
     def _make(self, steps: Sequence[Step], key: str) -> list[SparkctlError]:
-        """Look, plan, and make these steps true."""
-        made = make_plan(steps, gather(self.sessions, wants_of(steps)))
-        return [blocked_error(made, self.wish.command)] if made.blocked else self._run(made, key)
+        """Look, plan, and make these steps true, once the memory of what has ended is back."""
+        deadline = time.monotonic() + MEMORY_SECONDS
+        while True:
+            made = make_plan(steps, gather(self.sessions, wants_of(steps)))
+            short = bool(made.blocked) and all(isinstance(item.step, MemoryStep) for item in made.blocked)
+            if not short or time.monotonic() > deadline or self.stop.wait(1.0):
+                return [blocked_error(made, self.wish.command)] if made.blocked else self._run(made, key)
 
     def _run(self, made: Plan, key: str) -> list[SparkctlError]:
         if made.clean:
@@ -209,7 +241,7 @@ class Turn:
 
     def _perform(self, work: Work, key: str) -> Outcome:
         """One of several runs; the document holds each by its key."""
-        outcome, _ = perform(self.screen, self.config.cluster.name, work)
+        outcome, _ = perform(self.screen, self.config.cluster.name, work, self.stop)
         runs = {**self.screen.document.get("runs", {}), key: self.screen.document.pop("run")}
         self.screen.put(runs=runs)
         return outcome
@@ -245,6 +277,14 @@ class Turn:
         self.screen.tell(f"next: sparkctl role test {self.new.name}")
         self.screen.finish()
         return 0
+
+
+def caught(work: Callable[[], list[SparkctlError]]) -> list[SparkctlError]:
+    """The errors of the work, with the one that it raises: it is not the end, others are to serve again."""
+    try:
+        return work()
+    except SparkctlError as error:
+        return [error]
 
 
 def take_turn(options: Options, wish: Wish) -> int:

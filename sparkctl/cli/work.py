@@ -16,10 +16,15 @@ from sparkctl.report.screen import Screen
 Work = Callable[[Callable[[Event], None], threading.Event], Outcome]
 
 
-def perform(screen: Screen, cluster: str, work: Work) -> tuple[Outcome, Sequence[Event]]:
-    """Do the work while it is shown and journalled; the outcome, and every event."""
+def perform(
+    screen: Screen, cluster: str, work: Work, stop: threading.Event | None = None
+) -> tuple[Outcome, Sequence[Event]]:
+    """Do the work while it is shown and journalled; the outcome, and every event.
+
+    `stop` is for one of several runs, which end together: where it is set already, nothing begins.
+    """
     events: list[Event] = []
-    stop = threading.Event()
+    stop = stop or threading.Event()
     with screen.progress() as progress, stoppable(stop, progress.say):
         outcome = work(tee(Journal(cluster, screen.verb).write, events.append, progress.emit), stop)
     ends = [event for event in events if isinstance(event, RunEnded)]
