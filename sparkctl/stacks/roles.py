@@ -1,6 +1,6 @@
 """Roles: models that wait for their launch, as readings of the same steps; and who goes, where one needs room."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -47,7 +47,7 @@ class Room:
 
     def short(self, new: "Served", leaving: Collection[Leaving] = ()) -> str:
         """Why `new` cannot run beside those that stay; empty where it can."""
-        return next((why for node in new.cluster.nodes if (why := self._short_on(node, new, leaving))), "")
+        return next((why for _, why in self._shortages(new, leaving)), "")
 
     def leaving(self, new: "Served") -> tuple[Leaving, ...]:
         """Who must make room for it, the largest first, and no more than needed.
@@ -55,8 +55,9 @@ class Room:
         Raises SparkctlError where that would not be enough.
         """
         found: dict[str, Leaving] = {}
-        while why := self.short(new, found.values()):
-            following = self._following(new, found)
+        while shortage := next(self._shortages(new, found.values()), None):
+            node, why = shortage
+            following = self._following(new, found, node)
             if following is None:
                 raise SparkctlError(
                     f"{new.name} does not fit, whichever roles make room: {why}",
@@ -65,16 +66,22 @@ class Room:
             found[following.role.name] = following
         return tuple(found.values())
 
-    def _following(self, new: "Served", found: Mapping[str, Leaving]) -> Leaving | None:
-        """The next one to go: what can sleep sleeps first, and ends where that was not enough."""
-        others = [r for r in roles(self.config) if self._holds(r.name) and r.name != new.name and _meet(r, new)]
-        others.sort(key=lambda role: -self._share(role, asleep=False))
-        for role in others:
-            asleep = self.states[role.name].state is State.ASLEEP
+    def _following(self, new: "Served", found: Mapping[str, Leaving], node: Node) -> Leaving | None:
+        """The next one to go of those on that node: who can sleep sleeps first, and ends where that was not enough."""
+        others = [r for r in roles(self.config) if self._holds(r.name) and r.name != new.name]
+        here = [role for role in others if node in role.cluster.nodes]
+        for role in sorted(here, key=lambda role: -self._share(role, asleep=False)):
             if role.name not in found:
-                return Leaving(role, sleeps=bool(role.role and role.role.sleep) and not asleep)
-        tired = [leaving for leaving in found.values() if leaving.sleeps]
+                awake = self.states[role.name].state is State.RUNNING  # who hangs or loads would not obey
+                return Leaving(role, sleeps=awake and bool(role.role and role.role.sleep))
+        tired = [leaving for leaving in found.values() if leaving.sleeps and leaving.role in here]
         return replace(tired[0], sleeps=False) if tired else None
+
+    def _shortages(self, new: "Served", leaving: Collection[Leaving]) -> Iterator[tuple[Node, str]]:
+        """The nodes on which it does not fit beside those that stay, and why."""
+        for node in new.cluster.nodes:
+            if why := self._short_on(node, new, leaving):
+                yield node, why
 
     def _short_on(self, node: Node, new: "Served", leaving: Collection[Leaving]) -> str:
         going = {one.role.name: one for one in leaving}
@@ -167,9 +174,18 @@ def _weighing_one(step: Step) -> Step:
     return replace(step, budgets=tuple(b for b in step.budgets if not b.on_demand), others=others)
 
 
+def _weighing_alone(step: Step, role: "Served") -> Step:
+    """The memory gate for one role against the whole of the node: what is available is for those who make room."""
+    if not isinstance(step, MemoryStep):
+        return step
+    own = (budget for budget in step.budgets if api_service(role) in budget.services)
+    return replace(step, budgets=tuple(replace(budget, on_demand=True) for budget in own))
+
+
 def preparing(config: "Config", role: "Served") -> tuple[Step, ...]:
-    """Those of its steps that need no memory of the GPU: image, model, and the ground."""
-    return tuple(step for step in launching(config, role) if step.layer is not Layer.WORKLOAD)
+    """Those of its steps that need no memory of the GPU: image, model, the ground, and whether its share is enough."""
+    found = (_weighing_alone(step, role) for step in launching(config, role))
+    return tuple(step for step in found if step.layer is not Layer.WORKLOAD or isinstance(step, MemoryStep))
 
 
 def ending(config: "Config", role: "Served") -> tuple[Step, ...]:
@@ -193,8 +209,3 @@ def patient(config: "Config", seconds: float | None) -> "Config":
         return config
     timeouts = config.profile.timeouts.model_copy(update={"ready_s": seconds})
     return replace(config, profile=config.profile.model_copy(update={"timeouts": timeouts}))
-
-
-def _meet(one: "Served", other: "Served") -> bool:
-    """Whether they share a node."""
-    return any(node in other.cluster.nodes for node in one.cluster.nodes)

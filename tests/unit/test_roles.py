@@ -4,7 +4,7 @@ import json
 import subprocess
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +16,7 @@ from test_facts_scripts import ask
 from sparkctl.cli.complete_nodes import complete_roles
 from sparkctl.config.load import Config
 from sparkctl.core.plan import id_of
-from sparkctl.core.step import Absent, Ok, Pending
+from sparkctl.core.step import Absent, Blocked, Ok, Pending
 from sparkctl.errors import SparkctlError
 from sparkctl.facts.engine import log_probe
 from sparkctl.facts.probe import Answer, Facts
@@ -59,6 +59,21 @@ models:
     ports: {api: 8002}
     role: {temperature: 0.5}
 timeouts: {ready_s: 120}
+"""
+
+
+WIDE = """\
+  wide:
+    model: {id: lab/wide}
+    start: demand
+    engine: {gpu_memory_utilization: 0.3, weights_gib: 5}
+    ports: {api: 8003}
+  small:
+    model: {id: lab/small}
+    nodes: [1]
+    start: demand
+    engine: {gpu_memory_utilization: 0.15, weights_gib: 5}
+    ports: {api: 8004}
 """
 
 
@@ -206,6 +221,20 @@ def test_what_can_sleep_sleeps_where_that_is_enough(config: Config) -> None:
     assert leaving(crowded, "dev") == [("architect", True), ("po", False)]
 
 
+def test_what_is_sick_or_loads_ends_as_it_would_not_obey(config: Config) -> None:
+    """To be rid of a role that hangs is a reason to switch."""
+    for state in (State.UNHEALTHY, State.LOADING, State.UNKNOWN):
+        assert leaving(room(config, 60, architect=state), "dev") == [("architect", False)]
+
+
+def test_who_has_no_part_of_the_node_that_is_short_stays(tmp_path: Path) -> None:
+    """The wide one lacks memory on the worker alone, where what serves always leaves too little beside small."""
+    text = TEXT.replace("timeouts:", WIDE + "timeouts:")
+    config = World(tmp_path).shared(**TWO_SPARKS).profile("team", text).load("team")
+    both = room(config, dev=State.RUNNING, small=State.RUNNING)
+    assert leaving(both, "wide") == [("small", False)]
+
+
 def test_live_memory_counts_beside_shares(config: Config) -> None:
     assert leaving(room(config, 70, po=State.RUNNING), "dev") == [("po", False)], "73 + 10 needed, 70 + 18 there"
     with pytest.raises(SparkctlError, match="dev does not fit, whichever roles make room: 83") as no:
@@ -229,9 +258,22 @@ def test_a_launch_takes_the_steps_of_up_for_one_role_alone(config: Config) -> No
     assert weighed == ["lab/dev"], "who is not launched need neither be there nor fit beside it"
     ready = {id_of(step) for step in preparing(config, role(config, "dev"))}
     assert {"model-dev@spark-1"} <= ready < ids
-    assert not {key for key in ready if key.startswith(("vllm", "serving", "memory", "leftovers"))}
+    assert not {key for key in ready if key.startswith(("vllm", "serving", "leftovers"))}
     assert {id_of(step) for step in ending(config, role(config, "dev"))} <= ids
     assert [id_of(step) for step in forgetting(config, role(config, "dev"))] == ["generation-dev@spark-1"]
+
+
+def test_a_model_too_large_for_its_share_is_refused_before_others_leave(config: Config) -> None:
+    """What memory is available plays no role by then: others hold what it is to get."""
+    (step,) = (step for step in preparing(config, role(config, "dev")) if isinstance(step, MemoryStep))
+    (budget,) = step.budgets
+    host = f"MemTotal={122 * GIB_KB}\nMemAvailable={10 * GIB_KB}"
+    known = {"host": Answer(host), "containers": Answer("")}
+    assert isinstance(step.check(Facts({"spark-1": known})), Pending), "nobody knows the model yet"
+    large = replace(step, budgets=(replace(budget, probe=None, weights=100 << 30),))
+    assert isinstance(large.check(Facts({"spark-1": known})), Blocked)
+    right = replace(step, budgets=(replace(budget, probe=None, weights=18 << 30),))
+    assert isinstance(right.check(Facts({"spark-1": known})), Ok)
 
 
 @pytest.mark.parametrize("key", ["temperature", "sleep"])
