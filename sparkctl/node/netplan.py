@@ -192,8 +192,8 @@ def apply() -> None:
 
 
 def back() -> None:
-    """What the timer does: as it was before `begin`."""
-    quietly("systemctl", "stop", f"{APPLY}.service")
+    """What the timer does, or whoever does not wait for it: as it was before `begin`."""
+    quietly("systemctl", "stop", f"{BACK}.timer", f"{APPLY}.service")
     was = json.loads(FOLDER.joinpath("back.json").read_text())
     try:
         restore(was)

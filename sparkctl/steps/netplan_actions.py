@@ -17,6 +17,7 @@ LOOK_SECONDS = 1.0
 """Between two tries to come in again."""
 RETURN_SECONDS = 60.0
 """How long a node that went back is waited for; our choice: it is back in a few seconds, or in none."""
+AT_ITS_CONSOLE = f"at its console: sudo rm {FILE} && sudo netplan apply; sudo journalctl -u sparkctl-netplan-back"
 
 
 @dataclass(frozen=True)
@@ -79,26 +80,34 @@ class ChangeNetplan:
 
     def _send_back(self, context: Context, error: str) -> None:
         """Netplan could not apply it: no need to wait for the timer. Raises StepFailed."""
-        context.session.run(("systemctl", "start", "sparkctl-netplan-back.service"), sudo=True)
-        with suppress(SparkctlError):
-            _ask(context.session, "leave")
+        with suppress(SparkctlError):  # the timer does it otherwise
+            context.session.run(("systemctl", "start", "sparkctl-netplan-back.service"), sudo=True)
+        what = f"netplan failed on {self.node}, which"
+        if not _is_back(context, time.monotonic() + self.seconds + RETURN_SECONDS):
+            raise StepFailed(f"{what} has not gone back to what it had", fix=AT_ITS_CONSOLE, output=error)
         fix = "sparkctl setup --dry-run -v shows the file; sudo journalctl -u systemd-networkd -u NetworkManager"
-        raise StepFailed(f"netplan failed on {self.node}, which went back to what it had", fix=fix, output=error)
+        raise StepFailed(f"{what} went back to what it had", fix=fix, output=error)
 
     def _wait_for_return(self, context: Context, deadline: float) -> None:
         """Raises StepFailed: the node cut itself off, and has come back, or has not."""
         context.say(f"{self.node} does not answer; waiting until it goes back")
         what = f"{self.node} did not answer over SSH within {self.seconds:g} s of its new netplan"
-        while time.monotonic() < deadline:
-            if _come_in(context.session).get("back"):
-                with suppress(SparkctlError):
-                    _ask(context.session, "leave")
-                fix = "no fabric address may belong to the network by which you reach the node: FABRIC_CTRL_IP, "
-                fix += "WORKER_IPS, setup.netplan in the profile; sparkctl setup --dry-run -v shows the file"
-                raise StepFailed(f"{what}, so it went back to what it had", fix=fix)
-            context.pause(LOOK_SECONDS)
-        fix = f"at its console: sudo rm {FILE} && sudo netplan apply; sudo journalctl -u sparkctl-netplan-back"
-        raise StepFailed(f"{what}, nor since it was to go back", fix=fix)
+        if not _is_back(context, deadline):
+            raise StepFailed(f"{what}, nor since it was to go back", fix=AT_ITS_CONSOLE)
+        fix = "no fabric address may belong to the network by which you reach the node: FABRIC_CTRL_IP, "
+        fix += "WORKER_IPS, setup.netplan in the profile; sparkctl setup --dry-run -v shows the file"
+        raise StepFailed(f"{what}, so it went back to what it had", fix=fix)
+
+
+def _is_back(context: Context, deadline: float) -> bool:
+    """Whether the way back has come to its end in time: not before may its folder go."""
+    while time.monotonic() < deadline:
+        if _come_in(context.session).get("back"):
+            with suppress(SparkctlError):
+                _ask(context.session, "leave")
+            return True
+        context.pause(LOOK_SECONDS)
+    return False
 
 
 def _come_in(session: Session) -> dict[str, Any]:

@@ -96,6 +96,7 @@ def test_the_way_back_brings_the_former_file_and_no_record(node: Path, former: s
     netplan.back()
     assert (file.read_text() if file.exists() else None) == former
     assert netplan.ended()["back"] and not (node / "record").exists()
+    assert any("stop sparkctl-netplan-back.timer" in call for call in _calls(node)), "it does not come a second time"
     netplan.leave()
     assert not (node / "run").exists()
 
