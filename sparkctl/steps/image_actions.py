@@ -204,7 +204,10 @@ PULL_FIXES = (
     (r"manifest unknown|not found|does not exist", "the registry has no such tag: check VLLM_IMAGE or image.ref"),
     (r"unauthorized|denied|forbidden", "log in: set NGC_API_KEY, or REGISTRY_USER and REGISTRY_PASSWORD"),
     (r"no space left", "free space under Docker's data folder: docker system df"),
-    (r"dial tcp|timeout|refused|no such host", "the head cannot reach the registry: check its name, DNS and proxy"),
+    (
+        r"dial tcp|timeout|deadline exceeded|refused|no such host",
+        "the head cannot reach the registry: check its name, DNS and proxy",
+    ),
 )
 """What the engine says of a pull that failed, and what to do."""
 

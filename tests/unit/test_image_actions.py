@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import pytest
 from cli_fakes import cluster_of
 
 from sparkctl.core.action import Context, Progress
-from sparkctl.steps.image_actions import UNPACKS, Carry, Pull
+from sparkctl.steps.image_actions import UNPACKS, Carry, Pull, pull_fix
 from sparkctl.transport.memory import MemoryHost
 
 DD = """\
@@ -64,3 +65,16 @@ def test_a_pulled_image_that_is_there_is_unpacked() -> None:
         Progress(UNPACKS, 8, 8, "B"),
         Progress(UNPACKS, 8, 8, "B"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "fix"),
+    [
+        ('Get "http://registry.lab:5000/v2/": context deadline exceeded', "cannot reach"),
+        ("dial tcp: lookup registry.lab: no such host", "cannot reach"),
+        ("manifest for registry.lab:5000/a:1 not found: manifest unknown", "no such tag"),
+        ("write /var/lib/docker/tmp/GetImageBlob1: no space left on device", "free space"),
+    ],
+)
+def test_the_engines_words_lead_to_a_fix(words: str, fix: str) -> None:
+    assert fix in pull_fix(words)
