@@ -121,6 +121,10 @@ GENERAL: Patterns = (
 """What any engine may say: it stands on the same GPU, hub, network and disk."""
 
 
+DIED = r"(?:died|exited) unexpectedly|EngineDeadError|EngineCore encountered a fatal error"
+"""vLLM, whose API server ends with status 0 when its engine is dead (seen with 0.32.0)."""
+
+
 def diagnose(lines: Iterable[str], own: Patterns = VLLM) -> Diagnosis | None:
     """The first pattern that any line holds: of the engine's own, then of the general ones."""
     text = [strip(line) for line in lines]
@@ -129,6 +133,11 @@ def diagnose(lines: Iterable[str], own: Patterns = VLLM) -> Diagnosis | None:
             if re.search(pattern, line, re.IGNORECASE):
                 return Diagnosis(line[:400], fix)
     return None
+
+
+def died(lines: Iterable[str]) -> str:
+    """The line that says that the engine behind the API server is dead; empty where none does."""
+    return next((strip(line)[:400] for line in lines if re.search(DIED, line)), "")
 
 
 def telling(lines: Iterable[str], count: int = 8) -> list[str]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sparkctl.core.service import Service
 from sparkctl.engines import registry
-from sparkctl.engines.failures import diagnose, loading, telling
+from sparkctl.engines.failures import diagnose, died, loading, telling
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
 from sparkctl.facts.engine import ApiFact, LogFact, log_probe
 from sparkctl.facts.host import HOST
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sparkctl.config.served import Served
 
 STOPPED_BY_HAND = (0, 143)
-"""Exit statuses of a container that was asked to end: of its own, and by SIGTERM."""
+"""Exit statuses of a container that was asked to end: of its own, and by SIGTERM. vLLM's is 0 in both cases."""
 
 
 class State(StrEnum):
@@ -98,14 +98,16 @@ class Look:
 
     def _ended(self, facts: Facts, ended: dict[Service, ContainerFact], missing: list[str]) -> RoleState:
         """A part of it does not run: by somebody's wish, or by itself."""
-        again = f"sparkctl role launch {self.role.name}"
-        if ended and not missing and all(c.exit_code in STOPPED_BY_HAND for c in ended.values()):
-            return RoleState(self.role, State.STOPPED, "its container was stopped by hand", fix=again)
+        again, log = f"sparkctl role launch {self.role.name}", self._log(facts).lines
+        asked = ended and not missing and all(c.exit_code in STOPPED_BY_HAND for c in ended.values())
+        dead = died(log)
+        if asked and not dead:
+            note = "its container was stopped, by hand or by the memory guard"
+            return RoleState(self.role, State.STOPPED, note, fix=again)
         words = [f"{s.name} {c.status} with status {c.exit_code}" for s, c in ended.items()]
         words += [f"{name} is missing" for name in missing]
-        log = self._log(facts).lines
         known = diagnose(log, registry.engine(self.role.engine.name).FAILURES)
-        last = known.line if known else "".join(telling(log, 1)[-1:])
+        last = known.line if known else dead or "".join(telling(log, 1)[-1:])
         note = ": ".join(filter(None, ("; ".join(words), last)))
         fix = known.fix if known else f"sparkctl role logs {self.role.name}"
         return RoleState(self.role, State.CRASHED, note, fix=fix)

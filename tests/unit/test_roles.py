@@ -179,6 +179,18 @@ def test_what_ended_by_itself_has_crashed_with_its_last_words(config: Config) ->
     assert (killed.state, killed.fix) == (State.CRASHED, "sparkctl role logs dev")
 
 
+def test_an_engine_that_died_has_crashed_although_its_server_ends_well(config: Config) -> None:
+    """vLLM's API server ends with status 0 when its engine is dead, as when it is asked to end (seen with 0.32.0)."""
+    died = (
+        "(APIServer pid=7) ERROR 11-21 10:00:00 [core_client.py:812] Engine core proc EngineCore_DP0 died unexpectedly"
+    )
+    found = Seen(config, "dev").container("exited", 0).log(UP, "x", died, "INFO: Finished server process [7]").state()
+    assert (found.state, found.fix) == (State.CRASHED, "sparkctl role logs dev")
+    assert found.note == "vllm-dev exited with status 0: Engine core proc EngineCore_DP0 died unexpectedly"
+    asked = Seen(config, "dev").container("exited", 0).log(UP, "INFO: Finished server process [7]").state()
+    assert (asked.state, asked.note) == (State.STOPPED, "its container was stopped, by hand or by the memory guard")
+
+
 def test_what_sleeps_is_not_asked_for_a_token(config: Config) -> None:
     assert Seen(config, "architect").container().api(HUNG).sleeps(True).state().state is State.ASLEEP
     assert Seen(config, "architect").container().api(TOKEN).sleeps(False).state().state is State.RUNNING
