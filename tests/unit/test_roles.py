@@ -181,12 +181,11 @@ def test_what_ended_by_itself_has_crashed_with_its_last_words(config: Config) ->
 
 def test_an_engine_that_died_has_crashed_although_its_server_ends_well(config: Config) -> None:
     """vLLM's API server ends with status 0 when its engine is dead, as when it is asked to end (seen with 0.32.0)."""
-    died = (
-        "(APIServer pid=7) ERROR 11-21 10:00:00 [core_client.py:812] Engine core proc EngineCore_DP0 died unexpectedly"
-    )
+    words = "[shutdown] MPClient: engine core exited unexpectedly; starting cleanup"
+    died = f"(APIServer pid=7) WARNING 11-21 10:00:00 [core_client.py:817] {words}"
     found = Seen(config, "dev").container("exited", 0).log(UP, "x", died, "INFO: Finished server process [7]").state()
     assert (found.state, found.fix) == (State.CRASHED, "sparkctl role logs dev")
-    assert found.note == "vllm-dev exited with status 0: Engine core proc EngineCore_DP0 died unexpectedly"
+    assert found.note == f"vllm-dev exited with status 0: {words}"
     asked = Seen(config, "dev").container("exited", 0).log(UP, "INFO: Finished server process [7]").state()
     assert (asked.state, asked.note) == (State.STOPPED, "its container was stopped, by hand or by the memory guard")
 
