@@ -8,6 +8,8 @@ from sparkctl.facts.probe import Answer, Probe
 
 FILE = "/etc/netplan/40-sparkctl.yaml"
 """The one file that sparkctl writes; netplan lays files over each other by their names."""
+BACK = "sparkctl-netplan-back"
+"""The units of `sparkctl/node/netplan.py` that take a change back, while it may still go."""
 
 _SCRIPT = """\
 command -v netplan >/dev/null && echo tool=yes
@@ -18,6 +20,7 @@ if as_root test -e {file}; then
   echo "sha256=$(as_root sha256sum {file} | cut -d ' ' -f 1)"
 fi
 as_root test -e {record} && echo recorded=yes
+systemctl is-active --quiet {back}.timer {back}.service && echo provisional=yes
 for nic in /sys/class/net/*; do
   key="^[[:space:]]*[\\"']?${{nic##*/}}[\\"']?:"
   for file in /etc/netplan/*.yaml /lib/netplan/*.yaml /run/netplan/*.yaml; do
@@ -33,8 +36,9 @@ class NetplanFact:
     """What netplan is told on a node.
 
     `mode` and `sha256` are those of our own file, empty where there is none; `recorded` says that we keep what was
-    there before. `others` are the files of others by the interface that they name. `came` is the address of the node
-    at which this connection arrived.
+    there before, `provisional` that a change waits to be kept, and goes back by itself otherwise. `others` are the
+    files of others by the interface that they name. `came` is the address of the node at which this connection
+    arrived.
     """
 
     tool: bool
@@ -42,13 +46,14 @@ class NetplanFact:
     mode: str
     sha256: str
     recorded: bool
+    provisional: bool
     others: dict[str, str]
     came: str
 
 
 def netplan_probe(record: str) -> Probe[NetplanFact]:
     """Ask about netplan; `record` is the file in which we keep what was there before us."""
-    return Probe("netplan", _SCRIPT.format(file=FILE, record=shlex.quote(record)), _netplan)
+    return Probe("netplan", _SCRIPT.format(file=FILE, record=shlex.quote(record), back=BACK), _netplan)
 
 
 def _netplan(answer: Answer) -> NetplanFact:
@@ -60,6 +65,7 @@ def _netplan(answer: Answer) -> NetplanFact:
         mode=found.get("mode", ""),
         sha256=found.get("sha256", ""),
         recorded=found.get("recorded") == "yes",
+        provisional=found.get("provisional") == "yes",
         others={nic: file for nic, _, file in named},
         came=found.get("came", ""),
     )

@@ -85,6 +85,11 @@ class NetplanStep(OnNode):
 
     def check(self, facts: Facts) -> Finding:
         fabric, fact = facts.get(self.node, fabric_of(self.on)), facts.get(self.node, self._probe)
+        if fact.provisional:
+            return Blocked(
+                f"{self.node} has a netplan that nobody has kept yet, and goes back to what it had before",
+                f"wait until it has: {self.wish.seconds:g} s, as setup.netplan.confirm_s says",
+            )
         wished = halves(self.on, self.wish, fabric)
         if missing := next((half.interface for half in wished if not fabric.interface(half.interface)), ""):
             return no_interface(self.node, missing, fabric)

@@ -9,7 +9,7 @@ from typing import Any
 from sparkctl.core.action import Context
 from sparkctl.data import node_program
 from sparkctl.errors import CommandFailed, SparkctlError, StepFailed, UnreachableError
-from sparkctl.facts.netplan import FILE
+from sparkctl.facts.netplan import BACK, FILE
 from sparkctl.transport.session import Session
 
 PROGRAM = "/run/sparkctl-netplan/netplan.py"
@@ -17,7 +17,7 @@ LOOK_SECONDS = 1.0
 """Between two tries to come in again."""
 RETURN_SECONDS = 60.0
 """How long a node that went back is waited for; our choice: it is back in a few seconds, or in none."""
-AT_ITS_CONSOLE = f"at its console: sudo rm {FILE} && sudo netplan apply; sudo journalctl -u sparkctl-netplan-back"
+AT_ITS_CONSOLE = f"at its console: sudo rm {FILE} && sudo netplan apply; sudo journalctl -u {BACK}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class ChangeNetplan:
     def _send_back(self, context: Context, error: str) -> None:
         """Netplan could not apply it: no need to wait for the timer. Raises StepFailed."""
         with suppress(SparkctlError):  # the timer does it otherwise
-            context.session.run(("systemctl", "start", "sparkctl-netplan-back.service"), sudo=True)
+            context.session.run(("systemctl", "start", f"{BACK}.service"), sudo=True)
         what = f"netplan failed on {self.node}, which"
         if not _is_back(context, time.monotonic() + self.seconds + RETURN_SECONDS):
             raise StepFailed(f"{what} has not gone back to what it had", fix=AT_ITS_CONSOLE, output=error)
