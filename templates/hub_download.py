@@ -15,6 +15,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shlex
 import sys
 import threading
@@ -97,7 +98,7 @@ def listing():
     with get("/api/models/%s/revision/%s?blobs=true" % (JOB["repo"], revision)) as answer:
         info = json.load(answer)
     try:
-        return info["sha"], [described(f) for f in info["siblings"] if wished(f["rfilename"])]
+        return digits(info["sha"]), [described(f) for f in info["siblings"] if wished(f["rfilename"])]
     except (KeyError, TypeError) as error:
         raise ValueError("the hub's answer is no list of files with sizes and hashes") from error
 
@@ -109,11 +110,25 @@ def wished(name):
 def described(sibling):
     lfs = sibling.get("lfs")
     return {
-        "name": sibling["rfilename"],
+        "name": inside(sibling["rfilename"]),
         "size": sibling["size"],
         "lfs": bool(lfs),
-        "hash": lfs["sha256"] if lfs else sibling["blobId"],
+        "hash": digits(lfs["sha256"] if lfs else sibling["blobId"]),
     }
+
+
+def inside(name):
+    """A name that stays in the model's folder, whoever wrote the listing."""
+    if re.search(r"[\x00-\x1f\x7f]", name) or {"", ".", ".."} & set(name.split("/")):
+        raise Refused("the hub lists a file that no model has: %r" % name, "check HF_ENDPOINT")
+    return name
+
+
+def digits(text):
+    """A hash, which becomes the name of a file here."""
+    if not re.fullmatch("[0-9a-f]{6,64}", text):
+        raise Refused("the hub lists a hash that is none: %r" % text, "check HF_ENDPOINT")
+    return text
 
 
 def is_whole(path, entry):

@@ -87,7 +87,7 @@ class Model(_Part):
     """The model to serve."""
 
     id: Annotated[str, Field(pattern=MODEL_ID)] = Field(description="ORG/NAME as on the model hub.")
-    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$")] = Field(
+    revision: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9_-]|[./][A-Za-z0-9_-])*$")] = Field(
         default="main", description="Branch, tag or commit."
     )
     allow: tuple[Word, ...] = Field(default=(), description="Globs of the files to download; empty: all of them.")

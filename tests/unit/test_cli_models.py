@@ -129,6 +129,7 @@ def test_a_model_is_shown_with_its_shape(cli: Cli) -> None:
     [
         (("bad model",), "no ORG/NAME"),
         (("a/b", "--revision", "../x"), "no branch, tag or commit"),
+        (("a/b", "--revision", "a/../../x"), "no branch, tag or commit"),
         (("--revision", "v1"), "needs one MODEL"),
         (("a/b", "c/d", "--revision", "v1"), "needs one MODEL"),
     ],

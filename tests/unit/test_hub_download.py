@@ -263,6 +263,31 @@ def test_an_answer_that_is_none_is_an_error_and_no_traceback(tmp_path: Path, bod
     assert words["error"] and node.endpoint in words["fix"]
 
 
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"rfilename": "../../../../../stolen"}, "a file that no model has"),
+        ({"rfilename": "/etc/stolen"}, "a file that no model has"),
+        ({"rfilename": "a\nb"}, "a file that no model has"),
+        ({"blobId": "../../../stolen"}, "a hash that is none"),
+        ({"lfs": {"sha256": "/tmp/stolen"}}, "a hash that is none"),
+    ],
+)
+def test_a_listing_reaches_no_file_beside_the_model(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    sibling = {"rfilename": "small", "size": 10, "blobId": "a" * 40, **changes}
+    with bad_hub(tmp_path, json.dumps({"sha": "c0ffee", "siblings": [sibling]}).encode()) as (node, asked):
+        words = node.download()
+    assert (words["rc"], asked) == (1, set())
+    assert told in words["error"]
+    assert "stolen" not in {path.name.partition(".")[0] for path in tmp_path.rglob("*")}
+
+
+def test_a_commit_is_no_way_out_of_the_cache(tmp_path: Path) -> None:
+    with bad_hub(tmp_path, json.dumps({"sha": "../../../stolen", "siblings": []}).encode()) as (node, _):
+        words = node.download()
+    assert (words["rc"], "a hash that is none" in words["error"]) == (1, True)
+
+
 def run_without_pauses(node: Node) -> dict[str, Any]:
     """One try: the pauses between tries would take 15 seconds."""
     text = template("hub_download.py").replace("TRIES = 5", "TRIES = 1")
