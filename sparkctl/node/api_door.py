@@ -19,6 +19,7 @@ from pathlib import Path
 
 OPEN = frozenset({"/health", "/version", "/metrics", "/prometheus/metrics"})  # what a look may ask without the key
 HEAD_BYTES, HEAD_SECONDS, PIECE = 65536, 30.0, 65536
+LINGER_SECONDS = 5.0  # for a client that goes on sending what was refused already
 BODY_BYTES = 256 << 20  # of a request that names a model, which is read before it is passed on: pictures and all
 NAMED = re.compile(r"/v1/(?:chat/)?completions|/v1/responses|/v1/embeddings|/v1/messages")
 DROPPED = {"connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer", "expect", "authorization"}
@@ -104,6 +105,8 @@ def judge(body: bytes, model: str) -> None:
         asked = json.loads(body)
     except ValueError:
         return  # the engine has the right words for that
+    except RecursionError as error:
+        raise Refused(400, "the body is nested too deep") from error
     name = asked.get("model") if isinstance(asked, dict) else None
     if isinstance(name, str) and name != model and not name.startswith(f"{model}:"):
         raise Refused(404, f"The model `{name}` does not exist.")
@@ -122,7 +125,7 @@ class Door:
         try:
             await self._pass(reader, writer)
         except Refused as refused:
-            writer.write(_refusal(refused))
+            await _refuse(refused, reader, writer)
         except (asyncio.IncompleteReadError, asyncio.TimeoutError, ConnectionError):  # noqa: UP041 - differ in 3.10
             pass  # the client is gone
         with contextlib.suppress(ConnectionError):
@@ -201,6 +204,22 @@ async def _pour(source: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while piece := await source.read(PIECE):
         writer.write(piece)
         await writer.drain()
+
+
+async def _refuse(refused: Refused, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer, and hear the client out: closed on bytes that nobody read, the connection would be reset, answer too.
+
+    Whoever goes on for too long is cut off.
+    """
+    with contextlib.suppress(ConnectionError, asyncio.TimeoutError):
+        writer.write(_refusal(refused))
+        writer.write_eof()
+        await asyncio.wait_for(_ignore(reader), LINGER_SECONDS)
+
+
+async def _ignore(reader: asyncio.StreamReader) -> None:
+    while await reader.read(PIECE):
+        pass
 
 
 def _refusal(refused: Refused) -> bytes:

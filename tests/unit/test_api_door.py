@@ -206,6 +206,20 @@ def test_a_body_beyond_all_measure_is_refused_before_it_is_read(door: Door) -> N
     )
 
 
+@pytest.mark.parametrize(
+    ("more", "body", "status"),
+    [("", "x" * (8 << 20), 401), (WITH_KEY, '{"model": "gpt-5", "a": "%s"}' % ("x" * 8000), 404)],
+)
+def test_a_refusal_is_heard_by_who_is_still_speaking(door: Door, more: str, body: str, status: int) -> None:
+    """A connection that is closed on unread bytes is reset, and the client never sees the answer."""
+    for _ in range(3):
+        assert door.ask("POST", "/v1/completions", body, more)[0] == status
+
+
+def test_a_body_nested_beyond_all_measure_is_refused(door: Door) -> None:
+    assert door.ask("POST", "/v1/completions", "[" * 200_000)[0] == 400
+
+
 def test_an_engine_that_breaks_off_is_said_so(door: Door) -> None:
     status, found = door.ask("POST", "/break", "{}")
     assert (status, found["error"]["message"]) == (502, "the engine broke off")
