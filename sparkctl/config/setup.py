@@ -86,9 +86,9 @@ class Setup(_Part):
 
 
 def second_fault(wish: Netplan, fabric_ips: Iterable[str], prefix: int) -> str:
-    """Why the second half cannot be addressed as wished; empty where it can, or is not wished."""
+    """Why the second half cannot have the address that is written, or looked for; empty where it can."""
     try:
-        for address in fabric_ips if wish.write else ():
+        for address in fabric_ips:
             addresses(address, prefix, wish.second_subnet or "")
     except ValueError as error:
         return str(error)

@@ -100,4 +100,4 @@ def _network(config: "Config", own: Cluster, ground: Iterable[Step]) -> Iterable
     plan = NetplanWish(prefix, second, wish.mtu, wish.interfaces, wish.confirm_s)
     if wish.write:
         yield from netplan.steps(own, plan, ground)
-    yield from links.steps(own, plan)
+    yield from links.steps(own, plan, written=wish.write)

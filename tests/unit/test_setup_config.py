@@ -36,6 +36,7 @@ def _load(folder: Path, setup: dict[str, Any]) -> Any:
         ({"netplan": {"second_subnet": "nonsense"}}, "setup.netplan.second_subnet"),
         ({"netplan": {"second_subnet": "192.168.0.0/16"}}, "setup.netplan.second_subnet"),
         ({"netplan": {"second_subnet": "192.168.101.0/29"}}, "setup.netplan.second_subnet"),
+        ({"netplan": {"write": False, "second_subnet": "192.168.101.0/29"}}, "setup.netplan.second_subnet"),
         ({"netplan": {"confirm_s": 1}}, "setup.netplan.confirm_s"),
         ({"netplan": {"mtu": 100}}, "setup.netplan.mtu"),
         ({"netplan": {"interfaces": ["a b"]}}, "setup.netplan.interfaces"),
