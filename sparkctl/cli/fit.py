@@ -30,7 +30,10 @@ ModelArgument = Annotated[
     ),
 ]
 TpOption = Annotated[
-    int, typer.Option("--tp", min=0, metavar="N", help="GPUs that share every layer, one per node; 0: as configured.")
+    int,
+    typer.Option(
+        "--tp", min=0, max=1024, metavar="N", help="GPUs that share every layer, one per node; 0: as configured."
+    ),
 ]
 LengthOption = Annotated[
     int, typer.Option("--max-model-len", min=0, metavar="TOKENS", help="Context window; 0: as configured.")
@@ -97,14 +100,18 @@ def fit(
 def _nearest_served(config: "Config", model: str) -> "tuple[Served, bool]":
     """The served model that is meant, or whose sizes hold for another one, and whether it is itself meant.
 
-    Raises SparkctlError where the profile serves none.
+    Raises SparkctlError where the profile serves none, BadParameter for a name that no model has.
     """
+    from sparkctl.cli.fit_sources import is_folder
+    from sparkctl.cli.models import check_names
     from sparkctl.stacks.serving import chosen
 
     known = {word for one in config.served for word in (one.name, one.served_name, one.model.id)}
     if not model or model in known:
         by_id = next((one for one in config.served if one.model.id == model), None)
         return by_id or chosen(config, model), True
+    if not is_folder(model):
+        check_names((model,), "")
     return config.served[0], False
 
 

@@ -1,8 +1,10 @@
 """Where `fit` reads a model: a folder of this machine, the hub, or the head, which has a cache of its own."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sparkctl.config.laptop import path_of
 from sparkctl.errors import ConfigError, Problem, SparkctlError
 
 if TYPE_CHECKING:
@@ -14,7 +16,8 @@ SECONDS = 10.0
 
 def is_folder(model: str) -> bool:
     """Whether a word means a folder of this machine, not a model of the hub."""
-    return model.startswith((".", "/", "~")) or model.count("/") > 1 or Path(model).is_dir()
+    a_path = model.startswith((".", "/", "~")) or model.count("/") > 1
+    return a_path or os.path.isdir(model)  # noqa: PTH112 - Path.is_dir raises for some names
 
 
 def from_folder(model: str) -> "CheckpointFact":
@@ -22,7 +25,7 @@ def from_folder(model: str) -> "CheckpointFact":
     from sparkctl.facts.checkpoint import FOLDER, CheckpointFact
     from sparkctl.memory.config_json import total_size
 
-    folder = Path(model).expanduser()
+    folder = path_of(model, Path())
     try:
         text = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
         index = folder / "model.safetensors.index.json"
@@ -60,6 +63,7 @@ def refuse(fact: "CheckpointFact", model: str, asked: str) -> SparkctlError:
 
 def _get(url: str, token: str) -> tuple[int, str]:
     """Status and text of an answer; 0 for none. The token goes to that host alone, not where it redirects to."""
+    from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
@@ -71,5 +75,5 @@ def _get(url: str, token: str) -> tuple[int, str]:
             return answer.status, answer.read().decode(errors="replace")
     except HTTPError as error:
         return error.code, ""
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return 0, ""

@@ -1,6 +1,5 @@
 """model: the models on the nodes."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,7 +7,17 @@ import typer
 from sparkctl.cli.common import Options, YesOption, load_config, new_app, with_options
 from sparkctl.cli.model_pin import pin
 from sparkctl.cli.model_verify import verify
-from sparkctl.cli.models import ModelArgument, ModelsArgument, blind, entry_of, look, read_shape, refuse_used, unread
+from sparkctl.cli.models import (
+    ModelArgument,
+    ModelsArgument,
+    blind,
+    check_names,
+    entry_of,
+    look,
+    read_shape,
+    refuse_used,
+    unread,
+)
 
 app = new_app(no_args_is_help=True, help="List, bring, check, pin and remove the models on the nodes.")
 
@@ -69,7 +78,7 @@ def pull(
 
     if revision and len(models or ()) != 1:
         raise typer.BadParameter("needs one MODEL", param_hint="--revision")
-    _check_names(models or (), revision)
+    check_names(models or (), revision)
     screen, config = options.screen("model-pull"), load_config(options)
     command = " ".join(("model pull", *(models or ()), *(("--revision", revision) if revision else ())))
     return bring(options, screen, config, model_steps(config, models or (), revision), command)
@@ -107,18 +116,3 @@ def prune(
         for node in config.cluster.nodes
     ]
     return take(options, screen, config, steps, " ".join(("model prune", *(models or ()))), yes=yes)
-
-
-def _check_names(models: Sequence[str], revision: str) -> None:
-    """Raises BadParameter for what can be neither a model nor a revision."""
-    from pydantic import ValidationError
-
-    from sparkctl.config.profile import Model
-
-    for model in models:
-        try:
-            Model(id=model, revision=revision or "main")
-        except ValidationError as error:
-            if error.errors()[0]["loc"][0] == "id":
-                raise typer.BadParameter(f"{model!r} is no ORG/NAME of the model hub", param_hint="MODEL") from None
-            raise typer.BadParameter(f"{revision!r} is no branch, tag or commit", param_hint="--revision") from None

@@ -1,6 +1,6 @@
 """What the verbs about models share: arguments, the look at all nodes, what is said of profiles."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +24,21 @@ ModelsArgument = Annotated[
         metavar="[MODEL]...", help="ORG/NAME; those of the profile without it.", autocompletion=complete_models
     ),
 ]
+
+
+def check_names(models: Sequence[str], revision: str) -> None:
+    """Raises BadParameter for what can be neither a model nor a revision."""
+    from pydantic import ValidationError
+
+    from sparkctl.config.profile import Model
+
+    for model in models:
+        try:
+            Model(id=model, revision=revision or "main")
+        except ValidationError as error:
+            if error.errors()[0]["loc"][0] == "id":
+                raise typer.BadParameter(f"{model!r} is no ORG/NAME of the model hub", param_hint="MODEL") from None
+            raise typer.BadParameter(f"{revision!r} is no branch, tag or commit", param_hint="--revision") from None
 
 
 def wishes_of(options: Options, config: "Config") -> "Wishes":

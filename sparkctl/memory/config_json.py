@@ -44,9 +44,9 @@ def total_size(text: str) -> int:
     """Bytes of all weights, as a model.safetensors.index.json states them; 0 where it does not."""
     try:
         size = json.loads(text)["metadata"]["total_size"]
-    except (ValueError, KeyError, TypeError):
+        return int(size) if isinstance(size, int | float) and size > 0 else 0
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return 0
-    return int(size) if isinstance(size, int | float) and size > 0 else 0
 
 
 def _object(text: str, where: str) -> Mapping[str, Any]:
@@ -62,9 +62,8 @@ def _object(text: str, where: str) -> Mapping[str, Any]:
 
 def _language(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part about the language model: nested once, or twice as in Qwen's omni models."""
-    for name in _INNER:
-        if isinstance(config.get(name), dict):
-            return _language(config[name])
+    while inner := next((config[name] for name in _INNER if isinstance(config.get(name), dict)), None):
+        config = inner
     return config
 
 

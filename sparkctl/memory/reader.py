@@ -45,8 +45,10 @@ class Reader:
         return ()
 
     def refuse(self, name: str, found: str, accepted: str) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(self.where, name, found, accepted))
+        """Note a problem, once however often it is met."""
+        problem = Problem(self.where, name, found, accepted)
+        if problem not in self.problems:
+            self.problems.append(problem)
 
     def finish(self) -> None:
         """Raises ConfigError where there was any problem."""

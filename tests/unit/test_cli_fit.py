@@ -1,6 +1,7 @@
 """sparkctl fit: a model of a folder, of the hub and of the head's cache against nodes that are there or not."""
 
 import json
+import socket
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -127,6 +128,7 @@ def test_a_model_of_the_hub_from_here(cli: Cli, tmp_path: Path) -> None:
         (["--kv-dtype", "fp3"], "type of the cache"),
         (["--concurrency", "0"], "--concurrency"),
         (["--max-model-len", "-1"], "--max-model-len"),
+        (["--tp", "1000000000000", "--offline"], "--tp"),
     ],
 )
 def test_values_that_cannot_be(cli: Cli, folder: Path, words: list[str], told: str) -> None:
@@ -147,6 +149,34 @@ def test_folders_that_hold_no_model(cli: Cli, folder: Path, text: str | None, to
     assert cli("fit", str(folder), "--offline") == 3
     assert told in cli.err
     assert "next: " in cli.err
+
+
+@pytest.mark.parametrize("word", ["org/na me", "org/[1-9]", "a" * 5000 + "/", "a?b", "ünï"])
+def test_words_that_name_no_model(cli: Cli, word: str) -> None:
+    assert cli("fit", word) == 3
+    assert "is no ORG/NAME" in cli.err
+    assert not any(host.log for host in cli.hosts.values())
+
+
+def test_a_home_of_nobody_is_no_folder(cli: Cli) -> None:
+    assert cli("fit", "~no-such-user/model", "--offline") == 3
+    assert "No such file" in cli.err
+
+
+def test_a_hub_that_talks_nonsense_does_not_answer(cli: Cli) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=lambda: server.accept()[0].sendall(b"hello\r\n\r\n"))
+        thread.start()
+        endpoint = f"HF_ENDPOINT=http://127.0.0.1:{server.getsockname()[1]}"
+        assert cli("fit", "org/tiny", "--offline", "--set", endpoint) == 1
+        thread.join()
+    assert "the hub does not answer" in cli.err
+
+
+@pytest.mark.parametrize("index", ['{"metadata": {"total_size": 1e999}}', "[" * 100_000])
+def test_an_index_of_nonsense_says_nothing(cli: Cli, folder: Path, index: str) -> None:
+    (folder / "model.safetensors.index.json").write_text(index)
+    assert cli("fit", str(folder), "--offline", "--json") == 0
 
 
 def test_a_node_that_does_not_say_what_it_has(cli: Cli) -> None:

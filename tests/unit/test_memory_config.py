@@ -29,6 +29,7 @@ def refused(text: str) -> list[str]:
         ("[1]", "a JSON list"),
         ("{}", "hidden_size: not there"),
         ("[" * 100_000, "no JSON"),
+        ('{"text_config":' * 900 + "{}" + "}" * 900, "hidden_size: not there"),
         (config("llama-3.1-8b", num_hidden_layers=-32), "num_hidden_layers: -32"),
         (config("llama-3.1-8b", hidden_size="4096"), "hidden_size: '4096'"),
         (config("llama-3.1-8b", num_hidden_layers=10**7), "at most 2000"),
@@ -43,6 +44,10 @@ def test_nonsense_is_refused(text: str, told: str) -> None:
 
 def test_all_problems_come_at_once() -> None:
     assert len(refused(config("llama-3.1-8b", hidden_size=0, num_hidden_layers=None, vocab_size=1.5))) == 3
+
+
+def test_a_problem_is_told_once_however_many_layers_have_it() -> None:
+    assert len(refused(config("qwen3-coder-30b-a3b", decoder_sparse_step=0))) == 1
 
 
 VALUES = st.recursive(
