@@ -42,7 +42,7 @@ def setup(
     if purge and not undo:
         raise typer.BadParameter("goes with --undo", param_hint="--purge")
     screen, config = options.screen("setup-undo" if undo else "setup"), load_config(options)
-    todo = steps(config, sudoers_asked=sudoers, password=_password(asked=ask_sudo_password))
+    todo = steps(config, sudoers_asked=sudoers, password=_password(asked=ask_sudo_password), undoing=undo)
     if undo:
         layers = ("host", "storage", "workload", *(("image",) if purge else ()))
         kept = "" if purge else "sparkctl setup --undo --purge, to remove the packages, too"

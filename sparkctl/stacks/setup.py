@@ -25,8 +25,14 @@ COMMANDS = ("docker", "nvidia-ctk", "python3", "ssh", "ping", "ss")
 """What every node needs, and netplan where there is a fabric to address."""
 
 
-def steps(config: "Config", *, sudoers_asked: bool = False, password: str = "") -> tuple[Step, ...]:
-    """Every step of the setup. `password` opens sudo where it is closed, with `sudoers_asked` alone."""
+def steps(
+    config: "Config", *, sudoers_asked: bool = False, password: str = "", undoing: bool = False
+) -> tuple[Step, ...]:
+    """Every step of the setup. `password` opens sudo where it is closed, with `sudoers_asked` alone.
+
+    For `undoing` with those that the profile asks for no more: what they made goes, too.
+    """
+    config = _with_all_wishes(config) if undoing else config
     gates = sudoers.steps(config.cluster, wanted=sudoers_asked or config.profile.setup.sudoers, password=password)
     by_node = {gate.node: gate for gate in gates}
     behind = (sudoers.BehindSudo(s, by_node[s.node]) if s.node in by_node else s for s in _stack(config))
@@ -36,6 +42,13 @@ def steps(config: "Config", *, sudoers_asked: bool = False, password: str = "") 
 def own_cluster(config: "Config") -> Cluster:
     """The cluster under whose name setup keeps what it makes."""
     return replace(config.cluster, name=f"{config.cluster.name}.setup")
+
+
+def _with_all_wishes(config: "Config") -> "Config":
+    wish = config.profile.setup
+    netplan = wish.netplan.model_copy(update={"write": True})
+    every = wish.model_copy(update={"toolkit": True, "ssh_mesh": True, "netplan": netplan})
+    return replace(config, profile=config.profile.model_copy(update={"setup": every}))
 
 
 def _stack(config: "Config") -> tuple[Step, ...]:

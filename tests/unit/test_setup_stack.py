@@ -1,0 +1,23 @@
+"""Which steps `sparkctl setup` is made of."""
+
+from dataclasses import replace
+
+from stack import config_of
+
+from sparkctl.core.plan import id_of
+from sparkctl.stacks import setup
+from sparkctl.topology import Cluster, Node, Role
+
+HEAD = Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia", fabric_ip="192.168.100.10", fabric_interface="enp1s0f1np1")
+WORKER = Node("spark-2", Role.WORKER, "10.0.0.2", "nvidia", fabric_ip="192.168.100.11", fabric_interface="enp1s0f1np1")
+
+
+def test_an_undo_takes_what_the_profile_asks_for_no_more() -> None:
+    config = config_of(Cluster("lab", HEAD, (WORKER,), "10.0.0.1"))
+    wish = config.profile.setup
+    less = {"toolkit": False, "ssh_mesh": False, "netplan": wish.netplan.model_copy(update={"write": False})}
+    every = {id_of(step) for step in setup.steps(config)}
+    config = replace(config, profile=config.profile.model_copy(update={"setup": wish.model_copy(update=less)}))
+    left_out = every - {id_of(step) for step in setup.steps(config)}
+    assert {"toolkit@spark-1", "netplan@spark-2", "ssh-key@spark-1", "ssh-trust-spark-1@spark-2"} <= left_out
+    assert {id_of(step) for step in setup.steps(config, undoing=True)} == every
