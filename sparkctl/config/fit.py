@@ -139,6 +139,9 @@ class Fit:
             for fault in engine_args.faults(engine.extra_args, engine.name):
                 path = (*place, "extra_args")
                 yield Problem(self.document.where(path), ".".join(path), "an argument that sparkctl sets", fault)
+            for fault in engine_args.variables(engine.env, engine.name):
+                path = (*place, "env")
+                yield Problem(self.document.where(path), ".".join(path), "a variable that sparkctl sets", fault)
         for fault in engine_args.faults(self.roster.settings.extra_words(), self.profile.engine.name):
             yield Problem(self.roster.where("EXTRA_ARGS"), "EXTRA_ARGS", "an argument that sparkctl sets", fault)
 

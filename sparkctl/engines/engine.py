@@ -109,8 +109,9 @@ class Engine(Protocol):
 
     `API` is how it answers clients. `STORE` is where it reads models from. `LOOK` tells whether its image is looked
     into for vLLM and Ray before anything starts. `OWNED` are the flags that a profile must
-    not pass in `extra_args`, with hyphens, each with what to use in its place; `*` is every other word. `LACKS` are
-    the keys of a profile that it cannot honour, each with the reason. `FAILURES` are its last words and their fixes.
+    not pass in `extra_args`, with hyphens, and the variables that it must not set in `env`, each with what to use in
+    its place; `*` is every other word. `LACKS` are the keys of a profile that it cannot honour, each with the reason.
+    `FAILURES` are its last words and their fixes.
     """
 
     @property

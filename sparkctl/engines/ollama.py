@@ -25,7 +25,10 @@ LACKS: dict[str, str] = {
     "model.allow": "Ollama pulls a model whole",
 }
 FAILURES = failures.OLLAMA
-OWNED: dict[str, str] = {"*": "engine.env: ollama serve has no arguments"}
+OWNED: dict[str, str] = {
+    "*": "engine.env: ollama serve has no arguments",
+    "OLLAMA_HOST": "ports.api: it asks nobody for a key, and so listens on loopback alone",
+}
 STORE_IN_CONTAINER = "/root/.ollama"
 FOREVER = "-1"
 """Of `keep_alive`: a model stays loaded until it is unloaded."""

@@ -44,6 +44,7 @@ OWNED: dict[str, str] = {
     "--load-format": "engine.load_format",
     "--trust-remote-code": "engine.trust_remote_code",
     "--enable-metrics": "nothing: metrics are on",
+    "SGLANG_HOST_IP": "FABRIC_CTRL_IP and WORKER_IPS",
 }
 
 

@@ -1,4 +1,4 @@
-"""Arguments of `vllm serve` that a profile must not pass by itself, and what to use instead."""
+"""Arguments and variables of `vllm serve` that a profile must not pass by itself, and what to use instead."""
 
 OWNED: dict[str, str] = {
     "--api-key": "VLLM_API_KEY: arguments are visible to everybody on the node",
@@ -25,8 +25,10 @@ OWNED: dict[str, str] = {
     "--enable-expert-parallel": "engine.expert_parallel",
     "--override-generation-config": "role.temperature",
     "--enable-sleep-mode": "role.sleep",
+    "VLLM_HOST_IP": "FABRIC_CTRL_IP and WORKER_IPS",
+    "VLLM_SERVER_DEV_MODE": "role.sleep: it opens routes that call anything in the engine, which a guard shuts",
     "--swap-space": "nothing: vLLM has no swap space since 0.18",
     "--worker-use-ray": "engine.backend: ray",
     "--disable-log-requests": "--no-enable-log-requests",
 }
-"""Flag to what is used in its place; the last three are gone from vLLM (facts of 2026-11)."""
+"""Flag or variable to what is used in its place; the last three are gone from vLLM (facts of 2026-11)."""

@@ -200,6 +200,14 @@ class TestFit:
         for arguments in ("-dp 2", "-pp 2", "--data-parallel-size-local 1 --data-parallel-size 2", "-pcp 2"):
             world.load("stacked", TENSOR_PARALLEL="1", EXTRA_ARGS=arguments)
 
+    def test_the_ways_of_every_engine_are_counted(self, world: World) -> None:
+        for name, flags in (("sglang", "--pp-size, '2'"), ("sglang", "--dp-size=2"), ("trtllm", "--cp_size, '2'")):
+            text = SGLANG.replace("sglang", name) + f"  tensor_parallel: 1\n  extra_args: [{flags}]\n"
+            world.profile("tiny", text).load("tiny")
+            assert " x 2 " in problems(world, text.replace("l: 1", "l: 2"))[0].found
+        text = SGLANG + "  extra_args: [--dp-size, '2', --enable-dp-attention]\n"
+        world.profile("tiny", text).load("tiny")
+
     def test_every_replica_needs_all_of_the_weights(self, world: World) -> None:
         text = SPARK + "engine: {weights_gib: 120, tensor_parallel: 1, extra_args: [-dp, '2']}\n"
         assert problems(world, text)[0].found == "120 GiB on 2 nodes need 124 GiB each"
@@ -265,6 +273,17 @@ def test_what_an_engine_does_not_know_is_refused(world: World, text: str, name: 
     found = problems(world, SGLANG.replace("name: sglang", text) + "nodes: 1\n")
     assert [problem.name for problem in found] == [name]
     assert accepted in found[0].accepted
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("vllm", "VLLM_SERVER_DEV_MODE"), ("vllm", "VLLM_HOST_IP"), ("sglang", "SGLANG_HOST_IP"),
+                           ("ollama", "OLLAMA_HOST")])  # fmt: skip
+def test_variables_that_sparkctl_sets(world: World, name: str, variable: str) -> None:
+    """Another value would open the engine to the network, or tear its ranks apart."""
+    env = f"  env: {{{variable}: 0.0.0.0, NCCL_DEBUG: INFO}}\nnodes: 1\n"
+    (problem,) = problems(world, SGLANG.replace("sglang", name) + env)
+    assert (problem.where, problem.name) == ("profiles/tiny.yaml:6", "engine.env")
+    assert problem.accepted.startswith(f"variables without {variable}; use ")
 
 
 def test_a_tag_is_ollamas(world: World) -> None:
