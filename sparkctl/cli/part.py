@@ -1,6 +1,6 @@
 """Parts of a deployment, brought or taken away alone: what the verbs about models and images share."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sparkctl.cli.common import Options, open_sessions, wants_of
@@ -10,10 +10,12 @@ from sparkctl.cli.up import blocked_error, confirm_replacing
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
+    from sparkctl.core.plan import UndoItem
     from sparkctl.core.step import Step
     from sparkctl.facts.probe import Facts
     from sparkctl.report.screen import Screen
     from sparkctl.topology import Cluster
+    from sparkctl.transport.ssh import SshSession
 
 
 def bring(
@@ -57,7 +59,6 @@ def take(
     after: str = "",
     layers: "Collection[str] | None" = None,
     refuse: "Callable[[Cluster, Facts, str], None]" = refuse_blind,
-    dry_run: bool = False,
     forget: bool = False,
 ) -> int:
     """Take away what these steps would undo, after a confirmation; `after` is what to type next, if anything.
@@ -68,21 +69,14 @@ def take(
     from sparkctl.cli.work import errors_of, perform
     from sparkctl.core.executor import undo
     from sparkctl.core.lock import held
-    from sparkctl.core.plan import gather, make_undo
-    from sparkctl.core.step import Layer
 
     name = config.cluster.name
     with (
         reach_all(config, options, command) as sessions,
         held(sessions[config.cluster.head.name], name, command, forget=forget) as lock,
     ):
-        facts = gather(sessions, [*wants_of(todo), *engine_wants(config.cluster)])
-        refuse(config.cluster, facts, command)
-        items = make_undo(todo, facts, frozenset(Layer if layers is None else map(Layer, layers)))
+        items = _present(sessions, config, todo, command, layers, refuse)
         show_undo(screen, name, items)
-        if dry_run:
-            screen.finish()
-            return 0
         if not items:
             return end(screen, "nothing to remove", after)
         screen.confirm(f"Remove this from the nodes of cluster {name}?", yes=yes)
@@ -90,6 +84,40 @@ def take(
     if errors := errors_of(outcome, command):
         return screen.fail(*errors)
     return end(screen, "done", after)
+
+
+def show_taking(
+    options: Options,
+    screen: "Screen",
+    config: "Config",
+    todo: "Sequence[Step]",
+    command: str,
+    *,
+    layers: "Collection[str] | None" = None,
+    refuse: "Callable[[Cluster, Facts, str], None]" = refuse_blind,
+) -> int:
+    """Show what `take` would take away; a look needs no lock, whose file would stay on the head."""
+    with reach_all(config, options, command) as sessions:
+        show_undo(screen, config.cluster.name, _present(sessions, config, todo, command, layers, refuse))
+    screen.finish()
+    return 0
+
+
+def _present(
+    sessions: "Mapping[str, SshSession]",
+    config: "Config",
+    todo: "Sequence[Step]",
+    command: str,
+    layers: "Collection[str] | None",
+    refuse: "Callable[[Cluster, Facts, str], None]",
+) -> "tuple[UndoItem, ...]":
+    """What there is to take away, unless it is refused."""
+    from sparkctl.core.plan import gather, make_undo
+    from sparkctl.core.step import Layer
+
+    facts = gather(sessions, [*wants_of(todo), *engine_wants(config.cluster)])
+    refuse(config.cluster, facts, command)
+    return make_undo(todo, facts, frozenset(Layer if layers is None else map(Layer, layers)))
 
 
 def end(screen: "Screen", result: str, after: str = "") -> int:

@@ -35,27 +35,30 @@ def setup(
 
     Changes only what is not as wished, and keeps what was there before: --undo brings it back.
     """
-    from sparkctl.cli.part import bring, take
+    from sparkctl.cli.part import bring, show_taking, take
     from sparkctl.cli.plan import look
     from sparkctl.stacks.setup import steps
 
     if purge and not undo:
         raise typer.BadParameter("goes with --undo", param_hint="--purge")
     screen, config = options.screen("setup-undo" if undo else "setup"), load_config(options)
+    if ask_sudo_password and not (sudoers or config.profile.setup.sudoers):
+        raise typer.BadParameter("goes with --sudoers", param_hint="--ask-sudo-password")
     todo = steps(config, sudoers_asked=sudoers, password=_password(asked=ask_sudo_password), undoing=undo)
     if undo:
-        layers = ("host", "storage", "workload", *(("image",) if purge else ()))
+        verb, layers = "setup --undo", ("host", "storage", "workload", *(("image",) if purge else ()))
+        if dry_run:
+            return show_taking(options, screen, config, todo, verb, layers=layers, refuse=refuse_undo)
         kept = "" if purge else "sparkctl setup --undo --purge, to remove the packages, too"
         return take(
-            options, screen, config, todo, "setup --undo", yes=yes, after=kept, layers=layers, refuse=refuse_deployed,
-            dry_run=dry_run, forget=not dry_run,
-        )  # fmt: skip
+            options, screen, config, todo, verb, yes=yes, after=kept, layers=layers, refuse=refuse_undo, forget=True
+        )
     if dry_run:
         return 1 if look(options, screen, config, todo).blocked else 0
     return bring(options, screen, config, todo, "setup", yes=yes)
 
 
-def refuse_deployed(cluster: "Cluster", facts: "Facts", verb: str) -> None:
+def refuse_undo(cluster: "Cluster", facts: "Facts", verb: str) -> None:
     """Raise SparkctlError where a deployment stands on what would be taken away, or where that cannot be seen."""
     from sparkctl.cli.stop import refuse_blind
     from sparkctl.core.service import LABEL_CLUSTER
@@ -63,6 +66,7 @@ def refuse_deployed(cluster: "Cluster", facts: "Facts", verb: str) -> None:
     from sparkctl.facts.docker import CONTAINERS
 
     refuse_blind(cluster, facts, verb)
+    _refuse_without_sudo(cluster, facts, verb)
     ours = []
     for node in cluster.nodes:
         found = facts.get(node.name, CONTAINERS) or {}
@@ -71,6 +75,23 @@ def refuse_deployed(cluster: "Cluster", facts: "Facts", verb: str) -> None:
         raise SparkctlError(
             f"a deployment stands on this setup: {', '.join(sorted(ours))}",
             fix="take it away first: sparkctl down; then run again: sparkctl setup --undo",
+        )
+
+
+def _refuse_without_sudo(cluster: "Cluster", facts: "Facts", verb: str) -> None:
+    """What only root sees would stay in silence."""
+    from sparkctl.errors import SparkctlError
+    from sparkctl.facts.host import HOST
+
+    hosts = [(node, facts.get(node.name, HOST)) for node in cluster.nodes]
+    if closed := [node for node, host in hosts if host.user and not host.sudo]:
+        where, user = ", ".join(node.name for node in closed), closed[0].user
+        raise SparkctlError(
+            f"{user} cannot use sudo without a password on {where}, so what setup made there is unknown; nothing was "
+            "removed on any node",
+            where=where,
+            fix=f"there: echo '{user} ALL=(ALL) NOPASSWD:ALL' | sudo tee /etc/sudoers.d/90-{user}; "
+            f"then run again: sparkctl {verb}",
         )
 
 

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from cli_fakes import CONTAINER, Cli, answers, small_world
+from cli_fakes import CONTAINER, Cli, FakeStep, World, answers, small_world
 
-from sparkctl.facts.probe import Answer
+from sparkctl.core.step import Layer
+from sparkctl.facts.host import HOST
+from sparkctl.facts.probe import Answer, Want
 
 
 @pytest.fixture
@@ -24,6 +26,7 @@ def test_setup_is_done_once_and_undone(cli: Cli) -> None:
     assert cli.document["result"] == "no changes"
     assert cli("setup", "--undo", "--dry-run", "--json", "-q") == 0
     assert (cli.document["schema"], len(cli.document["items"])) == ("sparkctl/setup-undo/1", 3)
+    assert len(cli.hosts["spark-1"].holds) == 2, "a look leaves no lock on the head"
     assert cli("setup", "--undo", "--yes", "--json", "-q") == 0
     assert cli.document["result"] == "done"
     assert set(cli.world.states.values()) == {"absent"}
@@ -39,11 +42,30 @@ def test_an_undo_under_a_deployment_is_refused(cli: Cli) -> None:
     assert cli.world.did == []
 
 
+class _AsksHost(FakeStep):
+    """A step that asks what the node is, as those of every real setup do."""
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (*super().wants, Want(self.node, HOST))
+
+
+def test_an_undo_that_cannot_see_as_root_is_refused(cli: Cli) -> None:
+    step = _AsksHost(World({"state@spark-1": "ok"}), "state", "spark-1", Layer.HOST)
+    cli.use(step.world, [step])
+    cli.hosts["spark-1"].probes = lambda name: "user=spark\n" if name == "host" else answers(name)
+    assert cli("setup", "--undo", "--yes") == 1
+    assert "spark cannot use sudo without a password on spark-1" in cli.err
+    assert "then run again: sparkctl setup --undo" in cli.err
+    assert cli.world.did == []
+
+
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
         (("--purge",), "goes with --undo"),
-        (("--ask-sudo-password",), "needs a terminal; scripts set SPARKCTL_SUDO_PASSWORD"),
+        (("--ask-sudo-password",), "goes with --sudoers"),
+        (("--sudoers", "--ask-sudo-password"), "needs a terminal; scripts set SPARKCTL_SUDO_PASSWORD"),
     ],
 )
 def test_what_cannot_be_meant_is_a_usage_error(cli: Cli, argv: tuple[str, ...], said: str) -> None:
