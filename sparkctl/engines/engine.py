@@ -40,6 +40,7 @@ class Api:
 
     `service` is the name of the service that listens. `health` is a path that answers 200 without a key, once requests
     may come. Without `keyed` nobody is asked for the API key: such an engine listens on the loopback of its node.
+    `ready` is a command of its image that ends with 0 once `health` answers; where it is empty, Python can ask.
     `metrics` is the path of its metrics, empty where it has none; `loading` the status of `health` while the model
     loads, 0 where it does not answer by then.
     """
@@ -49,6 +50,7 @@ class Api:
     metrics: str = "/metrics"
     keyed: bool = True
     loading: int = 0
+    ready: tuple[str, ...] = ()
 
     def address(self, cluster: Cluster) -> str:
         """Where it listens on the head."""

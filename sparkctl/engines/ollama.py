@@ -11,7 +11,7 @@ from sparkctl.engines.container import merged
 from sparkctl.engines.engine import LOOPBACK, Api, Backend, ServeSpec, Store
 from sparkctl.topology import Cluster
 
-API = Api("ollama", health="/", metrics="", keyed=False)
+API = Api("ollama", health="/", metrics="", keyed=False, ready=("ollama", "list"))
 STORE = Store.OLLAMA
 LOOK = False
 LACKS: dict[str, str] = {

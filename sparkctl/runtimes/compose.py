@@ -8,21 +8,21 @@ from sparkctl.core.service import Gpus, Mount, Service
 Document = dict[str, Any]
 
 
-def compose(services: Sequence[Service], health: Mapping[str, str], start_seconds: float) -> Document:
-    """The document. `health` is the URL that answers 200 once a service is ready, by its name.
+def compose(services: Sequence[Service], health: Mapping[str, tuple[str, ...]], start_seconds: float) -> Document:
+    """The document. `health` is a command in the container that ends with 0 once a service is ready, by its name.
 
     While it starts, up to `start_seconds`, a failed look does not count. Secrets are files that sparkctl put on the
     node: their values are not in here.
     """
     secrets = {secret.name: {"file": _plain(secret.path)} for service in services for secret in service.secrets}
-    made = {s.name: _service(s, services, health.get(s.name, ""), start_seconds) for s in services}
+    made = {s.name: _service(s, services, health.get(s.name, ()), start_seconds) for s in services}
     named = (mount.source for service in services for mount in service.mounts if not mount.source.startswith("/"))
     volumes: Document = {source: {} for source in named}
     parts = {"services": made, "secrets": secrets, "volumes": volumes}
     return {key: value for key, value in parts.items() if value}
 
 
-def _service(service: Service, others: Sequence[Service], health: str, start_seconds: float) -> Document:
+def _service(service: Service, others: Sequence[Service], health: tuple[str, ...], start_seconds: float) -> Document:
     below = [name for name, _ in service.stands_on if any(name == other.name for other in others)]
     join = f"service:{service.joins}" if service.joins else ""
     keys: Document = {
@@ -49,11 +49,9 @@ def _service(service: Service, others: Sequence[Service], health: str, start_sec
     return {key: value for key, value in keys.items() if value}
 
 
-def _health(url: str, start_seconds: float) -> Document:
-    """Asked with Python, which every engine's image has; curl is not in all of them."""
-    look = f"import urllib.request; urllib.request.urlopen('{url}', timeout=5)"
+def _health(command: tuple[str, ...], start_seconds: float) -> Document:
     times = {"interval": "10s", "timeout": "10s", "retries": 3, "start_period": f"{start_seconds:.0f}s"}
-    return {"test": ["CMD", "python3", "-c", _plain(look)], **times}
+    return {"test": ["CMD", *_words(command)], **times}
 
 
 def _gpus() -> Document:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sparkctl.core.service import Service
 from sparkctl.engines import registry
+from sparkctl.engines.engine import Api, Store
 from sparkctl.runtimes.compose import Document, compose
 from sparkctl.stacks.goods import backends
 from sparkctl.stacks.serving import serves
@@ -42,14 +43,28 @@ def _files(config: "Config") -> Iterator[ComposeFile]:
             yield ComposeFile(f"docker-compose{served.suffix}{suffix}.yml", node.name, _notes(served, here), document)
 
 
-def _health(served: "Served") -> dict[str, str]:
+def _health(served: "Served") -> dict[str, tuple[str, ...]]:
     api = registry.engine(served.engine.name).API
-    return {f"{api.service}{served.suffix}": f"http://{api.address(served.cluster)}:{served.ports.api}{api.health}"}
+    return {f"{api.service}{served.suffix}": api.ready or _ask(served, api)}
+
+
+def _ask(served: "Served", api: Api) -> tuple[str, ...]:
+    """With Python, which the image of every other engine has; curl is not in all of them."""
+    url = f"http://{api.address(served.cluster)}:{served.ports.api}{api.health}"
+    look = f"import urllib.request as r; r.build_opener(r.ProxyHandler({{}})).open('{url}', timeout=5)"
+    return ("python3", "-c", look)
 
 
 def _notes(served: "Served", here: Sequence[Service]) -> tuple[str, ...]:
     """What Compose does not do, and sparkctl does."""
+    engine = registry.engine(served.engine.name)
     notes = ["Image, model and secrets must be on the node: sparkctl up --until model brings them."]
+    if engine.STORE is Store.OLLAMA:
+        pull = f"docker compose -f FILE exec {engine.API.service}{served.suffix} ollama pull {served.model.id}"
+        notes = [
+            "Image and folder must be on the node: sparkctl up --until model brings them.",
+            f"The model comes when it runs: {pull}; sparkctl up alone gives it its name and context.",
+        ]
     if len(served.cluster.nodes) > 1:
         names = ", ".join(node.name for node in served.cluster.nodes)
         notes.append(f"One part of an engine on {names}: start the file of each node.")

@@ -3,7 +3,10 @@
 import json
 import shutil
 import subprocess
+import sys
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,17 @@ def compose_command() -> list[str]:
 
 
 COMPOSE = compose_command()
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Answers 200 to everything."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
 
 
 @pytest.fixture
@@ -76,6 +90,28 @@ def test_a_secret_is_a_file_and_its_value_nowhere(tmp_path: Path) -> None:
         assert paths == ["/home/nvidia/.sparkctl/spark/secrets/api-key"]
 
 
+def test_ollama_is_looked_at_by_what_its_image_has(tmp_path: Path) -> None:
+    """Python is not in it. And nobody but sparkctl brings its model: who runs the file must know."""
+    text = (
+        "name: small\nnodes: 1\nimage: {ref: 'r.lab/ollama:1'}\nmodel: {id: 'gpt-oss:20b'}\nengine: {name: ollama}\n"
+    )
+    (file,) = compose_files(World(tmp_path).shared(**TWO_SPARKS).profile("small", text).load("small"))
+    assert file.document["services"]["ollama"]["healthcheck"]["test"] == ["CMD", "ollama", "list"]
+    assert "exec ollama ollama pull gpt-oss:20b" in " ".join(file.notes)
+    assert "secrets" not in file.document
+
+
+def test_a_health_check_asks_no_proxy(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker hands a proxy to every container, where one is configured; the very words, put to a server here."""
+    (_, command) = compose_files(config)[0].document["services"]["vllm-architect"]["healthcheck"]["test"][2:]
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        here = command.replace("192.168.1.5:8000", f"127.0.0.1:{serving.server_port}")
+        assert subprocess.run([sys.executable, "-c", here], capture_output=True, timeout=20).returncode == 0
+        serving.shutdown()
+
+
 def test_a_model_over_two_nodes_is_a_file_for_each(tmp_path: Path) -> None:
     config = World(tmp_path).shared(**TWO_SPARKS).load("stacked")
     files = compose_files(config)
@@ -114,7 +150,7 @@ def test_dollars_quotes_and_lines_arrive_as_they_are(tmp_path: Path) -> None:
         ulimits=(("memlock", -1),), shm_bytes=1 << 30,
     )  # fmt: skip
     path = tmp_path / "docker-compose.yml"
-    path.write_text(dump(compose([service], {"odd": "http://127.0.0.1:1/health"}, 40)))
+    path.write_text(dump(compose([service], {"odd": ("ask", "$HOME")}, 40)))
     (found,) = read(path)["services"].values()
     assert [word.replace("$$", "$") for word in found["command"]] == list(odd)
     assert {name: value.replace("$$", "$") for name, value in found["environment"].items()} == {"A": "$B", "C": "off"}
