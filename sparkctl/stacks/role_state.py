@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from sparkctl.core.action import Action
 from sparkctl.core.service import Service
+from sparkctl.core.step import Absent, Finding, Step
 from sparkctl.engines import registry
 from sparkctl.engines.failures import diagnose, died, loading, telling
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
@@ -69,8 +71,9 @@ class Look:
         head = self.role.cluster.head.name
         probes: list[Probe[Any]] = [self._api, log_probe(self._container(self.serving.services[-1]))]
         probes += [self._sleep.probe] if self._may_sleep else []
+        loaders = (want for step in self._loading for want in step.wants)
         nodes = (Want(node.name, probe) for node in self.role.cluster.nodes for probe in (CONTAINERS, HOST))
-        return (*nodes, *(Want(head, probe) for probe in probes))
+        return (*dict.fromkeys((*nodes, *loaders)), *(Want(head, probe) for probe in probes))
 
     @property
     def serving(self) -> ServingStep:
@@ -120,10 +123,16 @@ class Look:
         api = facts.get(step.node, step.probe)
         if api.serving:
             return State.RUNNING, "", ""
+        if todo := [action.summary for step in self._loading for action in missing(step.check(facts))]:
+            return State.LOADING, ", ".join(todo), f"sparkctl role logs {name} --follow"
         if api.health in (0, step.api.loading) and not log.up:
             return State.LOADING, loading(log.lines) or "the engine starts", f"sparkctl role logs {name} --follow"
         silent = "the API has answered, and does not any more" if not api.health else ""
         return State.UNHEALTHY, silent or step.said(api, step.look_seconds), f"sparkctl role launch {name}"
+
+    @property
+    def _loading(self) -> tuple[Step, ...]:
+        return Workload(self.config, self.role).loading(backends(self.role)[0])
 
     def _services(self, facts: Facts) -> tuple[Service, ...]:
         """Those of the backend that runs."""
@@ -156,6 +165,11 @@ class Look:
         return SleepStep(
             self.role.cluster, api_service(self.role), self.role.ports.api, key_path(self.config, self.role), True
         )
+
+
+def missing(finding: Finding) -> tuple[Action, ...]:
+    """What would be done where nothing is yet."""
+    return finding.actions if isinstance(finding, Absent) else ()
 
 
 def api_service(role: "Served") -> str:

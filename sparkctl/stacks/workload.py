@@ -64,6 +64,10 @@ class Workload:
         """The step that sees it answer."""
         return self._serving(self.services(backend))
 
+    def loading(self, backend: Backend) -> tuple[Step, ...]:
+        """The steps that load the model where the engine does not do it by itself."""
+        return self._loaded(self.services(backend))
+
     def everywhere(self) -> frozenset[str]:
         """Names of its services, whatever the backend."""
         return frozenset(s.name for backend in backends(self.served) for s in self.services(backend))

@@ -91,11 +91,12 @@ class Seen:
     containers: list[dict[str, object]] = field(default_factory=list)
     answers: dict[str, str] = field(default_factory=dict)
     silent: bool = False
+    service: str = "vllm"
 
     def container(self, status: str = "running", exit_code: int = 0) -> "Seen":
         made = {
             "id": "c1",
-            "name": f"/sparkctl-{self.config.cluster.name}-vllm-{self.name}",
+            "name": f"/sparkctl-{self.config.cluster.name}-{self.service}-{self.name}",
             "image": "i",
             "labels": {},
         }
@@ -163,6 +164,27 @@ def test_what_does_not_answer_as_it_should_is_unhealthy(config: Config, api: str
     assert found.state is State.UNHEALTHY
     assert word in found.note
     assert found.fix == "sparkctl role launch dev"
+
+
+def test_an_ollama_loads_until_its_model_is_in_memory(tmp_path: Path) -> None:
+    """Its API answers from the first second on; for a model that is on its way with an error."""
+    text = TEXT.replace("role: {temperature: 0.3}", "").replace("0.6}", "0.6, name: ollama}")
+    config = World(tmp_path).shared(**TWO_SPARKS).profile("team", text).load("team")
+    seen = (
+        Seen(config, "dev", service="ollama")
+        .container()
+        .api('health=200\n{"error": "not found"}\ncompletion=404\ncurl=0')
+    )
+    there = {"pulled": {}, "loaded": {}, "parameters": ""}
+    found = seen.says("ollama:8001", json.dumps(there)).state()
+    assert (found.state, found.note) == (
+        State.LOADING,
+        "pull lab/dev, make lab/dev of lab/dev with its context, load lab/dev",
+    )
+    sizes = {"lab/dev:latest": 1 << 30}
+    seen.says("ollama:8001", json.dumps({"pulled": sizes, "loaded": sizes, "parameters": "num_ctx 32768"}))
+    assert seen.state().state is State.UNHEALTHY
+    assert seen.api(TOKEN).state().state is State.RUNNING
 
 
 def test_a_frozen_container_is_unhealthy(config: Config) -> None:
