@@ -7,15 +7,20 @@ from sparkctl.data import node_program
 from sparkctl.engines.registry import ENGINES
 from sparkctl.steps import guard, guard_earlyoom, guard_swap
 from sparkctl.steps.guard import GuardWish
+from sparkctl.topology import Cluster
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
 
 
-def steps(config: "Config") -> tuple[Step, ...]:
-    """Everything that `setup` does about memory, on every node: watchdog, earlyoom, swap."""
+def steps(config: "Config", records: Cluster) -> tuple[Step, ...]:
+    """Everything that `setup` does about memory, on every node: watchdog, earlyoom, swap.
+
+    What is installed goes on record in the state folder of `records`.
+    """
     wish, cluster, host = config.profile.guard, config.cluster, config.profile.host
-    second = guard_earlyoom.steps(cluster, wish.earlyoom_percent * wish.earlyoom, allowed=host.install_packages)
+    percent = wish.earlyoom_percent * wish.earlyoom
+    second = guard_earlyoom.steps(cluster, percent, allowed=host.install_packages, records=records)
     return (*watchdog_steps(config), *second, *guard_swap.steps(cluster, wish.swap == "off", host.reserve_gib))
 
 

@@ -70,8 +70,7 @@ def _ground(config: "Config", own: Cluster) -> Iterable[Step]:
     yield from toolkit.steps(own) if _wants_toolkit(config) else ()
     # The watchdog and its kin are of the deployment's cluster, and what it stopped is the business of `up`; what they
     # install goes on the record of setup.
-    kin = (step for step in guard.steps(config) if step.layer is not Layer.WORKLOAD)
-    yield from (replace(step, cluster=own) if isinstance(step, PackagesStep) else step for step in kin)
+    yield from (step for step in guard.steps(config, own) if step.layer is not Layer.WORKLOAD)
 
 
 def _architecture(config: "Config") -> str:

@@ -22,9 +22,12 @@ class EarlyoomStep(OnNode):
     """earlyoom runs with our arguments; what stood in its file before is kept, and comes back on undo.
 
     `percent` of MemAvailable, at which it sends SIGTERM; SIGKILL at half of that (earlyoom(1)); 0 is not wished.
+    Where `package` has installed it, it does not run on after an undo: by its own settings it acts at 10 %, and would
+    end an engine that ours let live.
     """
 
     percent: int
+    package: PackagesStep
     name: str = "earlyoom"
     layer: Layer = Layer.HOST
 
@@ -34,7 +37,7 @@ class EarlyoomStep(OnNode):
 
     @property
     def wants(self) -> tuple[Want, ...]:
-        return (Want(self.node, self._probe),)
+        return (Want(self.node, self._probe), *self.package.wants)
 
     def check(self, facts: Facts) -> Finding:
         fact = self._fact(facts)
@@ -55,7 +58,9 @@ class EarlyoomStep(OnNode):
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         fact = self._fact(facts)
-        return (_restore(self.kept),) if fact.kept and _manager(fact) in ("", self.cluster.name) else ()
+        if not fact.kept or _manager(fact) not in ("", self.cluster.name):
+            return ()
+        return (_restore(self.kept, _AS_IT_RAN if not self.package.undo(facts) else _STOP),)
 
     @property
     def arguments(self) -> tuple[str, ...]:
@@ -87,11 +92,16 @@ class EarlyoomStep(OnNode):
         return earlyoom_probe(self.kept)
 
 
-def steps(cluster: Cluster, percent: int, *, allowed: bool) -> tuple[PackagesStep | EarlyoomStep, ...]:
-    """For every node the package, with a record of its own, and its settings; 0 percent: as it was."""
+def steps(
+    cluster: Cluster, percent: int, *, allowed: bool, records: Cluster
+) -> tuple[PackagesStep | EarlyoomStep, ...]:
+    """For every node the package, on record in the state folder of `records`, and its settings.
+
+    0 percent: as it was.
+    """
     commands = ("earlyoom",) if percent else ()
-    packages = (PackagesStep(cluster, node, commands, allowed, name=PACKAGE) for node in cluster.nodes)
-    return (*packages, *(EarlyoomStep(cluster, node, percent) for node in cluster.nodes))
+    packages = [PackagesStep(records, node, commands, allowed, name=PACKAGE) for node in cluster.nodes]
+    return (*packages, *(EarlyoomStep(cluster, package.on, percent, package) for package in packages))
 
 
 def _manager(fact: EarlyoomFact) -> str:
@@ -126,8 +136,15 @@ def _start() -> Script:
     )
 
 
-def _restore(folder: str) -> Script:
-    """What was kept comes back: the file, and whether the unit was enabled and ran."""
+_STOP = "systemctl disable --now earlyoom.service"
+_AS_IT_RAN = """\
+grep -qx enabled "$kept/enabled" || systemctl disable earlyoom.service
+  if grep -qx active "$kept/active"; then systemctl restart earlyoom.service
+  else systemctl stop earlyoom.service; fi"""
+
+
+def _restore(folder: str, unit: str) -> Script:
+    """What was kept comes back: the file, and by `unit` whether the service is enabled and runs."""
     return Script(
         f"put {SETTINGS} back as it was",
         f"""\
@@ -135,9 +152,7 @@ set -e
 kept={shlex.quote(folder)}
 if [ -e "$kept/settings" ]; then cp -p "$kept/settings" {SETTINGS}; else rm -f {SETTINGS}; fi
 if systemctl cat earlyoom.service >/dev/null 2>&1; then
-  grep -qx enabled "$kept/enabled" || systemctl disable earlyoom.service
-  if grep -qx active "$kept/active"; then systemctl restart earlyoom.service
-  else systemctl stop earlyoom.service; fi
+  {unit}
 fi
 rm -rf "$kept"
 rmdir --ignore-fail-on-non-empty "${{kept%/*}}" /var/lib/sparkctl

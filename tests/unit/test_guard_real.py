@@ -12,7 +12,7 @@ from sparkctl.core.actions import Script
 from sparkctl.core.step import Drifted, Ok
 from sparkctl.facts.earlyoom import SETTINGS
 from sparkctl.facts.probe import Answer, Facts, frame, unframe
-from sparkctl.steps.guard_earlyoom import EarlyoomStep
+from sparkctl.steps.guard_earlyoom import EarlyoomStep, steps
 from sparkctl.steps.guard_swap import SwapStep
 from sparkctl.topology import Cluster, Node, Role
 
@@ -29,7 +29,7 @@ case $1 in
   is-enabled) cat "$WORLD/enabled" ;;
   is-active) cat "$WORLD/active" ;;
   enable) echo enabled >"$WORLD/enabled" ;;
-  disable) echo disabled >"$WORLD/enabled" ;;
+  disable) echo disabled >"$WORLD/enabled"; [ "$2" != --now ] || echo inactive >"$WORLD/active" ;;
   restart) echo active >"$WORLD/active" ;;
   stop) echo inactive >"$WORLD/active" ;;
 esac""",
@@ -98,6 +98,25 @@ def test_swap_goes_off_and_comes_back_as_it_was(world: World) -> None:
     assert not step.undo(world.ask(step))
 
 
+def _earlyoom() -> EarlyoomStep:
+    (step,) = (s for s in steps(CLUSTER, 2, allowed=True, records=CLUSTER) if isinstance(s, EarlyoomStep))
+    return step
+
+
+def test_an_earlyoom_that_we_installed_does_not_run_on(world: World) -> None:
+    """Its own settings would end an engine that ours let live."""
+    step = _earlyoom()
+    (keep, *_) = step.check(Facts({"spark-1": {"earlyoom": Answer("LoadState=loaded")}})).actions
+    for name, state in (("enabled", "enabled\n"), ("active", "active\n"), ("earlyoom", step.text)):
+        world.write(name, state)
+    world.run(keep)
+    ours = {"earlyoom": Answer("kept=yes\ntext=" + step.text.replace("\n", "\x01"))}
+    ours["earlyoom-package"] = Answer("recorded=earlyoom\n")
+    world.run(*step.undo(Facts({"spark-1": ours})))
+    assert (world.read("enabled"), world.read("active")) == ("disabled\n", "inactive\n")
+    assert not (world.folder / "sparkctl").exists()
+
+
 @pytest.mark.parametrize("settings", ['EARLYOOM_ARGS="-r 3600"  # mine\n', None])
 @pytest.mark.parametrize(("enabled", "active"), [("enabled", "active"), ("disabled", "inactive")])
 def test_earlyooms_settings_come_back_as_they_were(
@@ -108,7 +127,7 @@ def test_earlyooms_settings_come_back_as_they_were(
         (world.folder / "earlyoom").chmod(0o640)
     world.write("enabled", f"{enabled}\n")
     world.write("active", f"{active}\n")
-    step = EarlyoomStep(CLUSTER, CLUSTER.head, 2)
+    step = _earlyoom()
     text = f"LoadState=loaded\ntext={settings or ''}"
     keep, _, start = step.check(Facts({"spark-1": {"earlyoom": Answer(text)}})).actions
     world.run(keep)
