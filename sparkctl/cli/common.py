@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -127,6 +128,16 @@ def with_options(verb: Callable[Concatenate[Options, P], int]) -> Callable[..., 
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     del command.__wrapped__
     return command
+
+
+def finite(value: float | None) -> float | None:
+    """A value of the command line that is neither infinite nor NaN, which no range of click's excludes.
+
+    Raises BadParameter.
+    """
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number")
+    return value
 
 
 def none_of(name: str, found: str, accepted: Iterable[str]) -> typer.BadParameter:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sparkctl.cli.common import Options, YesOption, load_config, new_app, with_options
+from sparkctl.cli.common import Options, YesOption, finite, load_config, new_app, with_options
 from sparkctl.cli.complete_nodes import complete_roles
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ AnyArgument = Annotated[
 TimeoutOption = Annotated[
     float | None,
     typer.Option(
-        "--timeout", min=1, metavar="SECONDS", help="How long it may load; default: the profile's timeouts.ready_s."
+        "--timeout",
+        min=1,
+        callback=finite,
+        metavar="SECONDS",
+        help="How long it may load; default: the profile's timeouts.ready_s.",
     ),
 ]
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sparkctl.cli.common import finite
+
 if TYPE_CHECKING:
     from sparkctl.report.canvas import Canvas
     from sparkctl.report.page import Line
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
     from sparkctl.transport.crowd import Watch
 
 WatchOption = Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")]
-IntervalOption = Annotated[float, typer.Option("--interval", min=0.2, metavar="SECONDS", help="Between two looks.")]
+IntervalOption = Annotated[
+    float, typer.Option("--interval", min=0.2, callback=finite, metavar="SECONDS", help="Between two looks.")
+]
 
 LATE_SECONDS = 2.0
 """A look that takes longer waits for a node: what the last one saw is marked as old."""

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sparkctl.amounts import size
+from sparkctl.amounts import plural, size
 from sparkctl.core.service import LABEL_CLUSTER, LABEL_SERVICE
 from sparkctl.facts.docker import CONTAINERS, ContainerFact
 from sparkctl.facts.gpu import GpuProcess
@@ -107,7 +107,7 @@ def gpu_stats_data(stats: GpuStats) -> dict[str, Any]:
 
 def show_gpu_stats(stats: GpuStats, glyphs: Glyphs) -> list[Line]:
     """A block for each node."""
-    lines = [Line(f"{stats.cluster}: GPUs of {len(stats.nodes)} nodes", "bold")]
+    lines = [Line(f"{stats.cluster}: GPUs of {plural(len(stats.nodes), 'node')}", "bold")]
     for node in stats.nodes:
         lines += [Line(""), Line(f"{node.name}  {node.role}", "bold")]
         if node.error:

@@ -108,6 +108,8 @@ def test_a_bug_with_no_place_for_its_report_is_still_told(
         (["logs", "--tail", "many"], "'many' is not a valid whole number"),
         (["status", "--interval", "0"], "0.2"),
         (["status", "--interval", "soon"], "'soon' is not a valid number"),
+        (["status", "--watch", "--interval", "nan"], "nan is not a finite number"),
+        (["role", "launch", "dev", "--timeout", "inf"], "inf is not a finite number"),
         (["completion", "tcsh"], "Invalid value for SHELL: 'tcsh' is none of bash, zsh, fish"),
         (["--install-completion", "tcsh"], "Invalid value for SHELL: 'tcsh' is none of bash, zsh, fish"),
         (["--nonsense"], "--nonsense"),
