@@ -1,30 +1,23 @@
 """Roles as data: what each does by what its node says, who makes room for whom, and which steps a launch takes."""
 
 import json
-import subprocess
-import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from config_world import TWO_SPARKS, World
-from test_facts_scripts import ask
 
 from sparkctl.cli.complete_nodes import complete_roles
 from sparkctl.config.load import Config
 from sparkctl.core.plan import id_of
-from sparkctl.core.step import Absent, Blocked, Ok, Pending
+from sparkctl.core.step import Blocked, Ok, Pending
 from sparkctl.errors import SparkctlError
 from sparkctl.facts.engine import log_probe
 from sparkctl.facts.probe import Answer, Facts
 from sparkctl.stacks.role_state import Look, RoleState, State
 from sparkctl.stacks.roles import Room, ending, forgetting, launching, preparing, role, roles
 from sparkctl.steps.memory import MemoryStep
-from sparkctl.steps.sleep import SleepStep
-from sparkctl.topology import Cluster, Node, Role
 
 GIB_KB = 2**20
 TEXT = """
@@ -342,61 +335,3 @@ def test_names_are_completed_from_the_text_of_the_profile(tmp_path: Path, monkey
     assert complete_roles(Words()) == ["architect", "dev", "po"]  # type: ignore[arg-type]
     Words.params = {"profile": "none-of-these"}
     assert complete_roles(Words()) == []  # type: ignore[arg-type]
-
-
-class Sleeper(BaseHTTPRequestHandler):
-    """A stand-in that speaks the three routes of vLLM's sleep mode to whoever shows the key."""
-
-    asleep = False
-    seen: list[str]
-
-    def do_GET(self) -> None:
-        self.answer({"is_sleeping": type(self).asleep})
-
-    def do_POST(self) -> None:
-        self.seen.append(self.path)
-        type(self).asleep = self.path.startswith("/sleep")
-        self.answer({"status": "fine"})
-
-    def answer(self, data: object) -> None:
-        self.send_response(200 if self.headers["Authorization"] == "Bearer s3cret" else 401)
-        self.end_headers()
-        self.wfile.write(json.dumps(data).encode())
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def sleeper() -> Iterator[int]:
-    Sleeper.seen, Sleeper.asleep = [], False
-    with ThreadingHTTPServer(("127.0.0.1", 0), Sleeper) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
-        yield serving.server_port
-        serving.shutdown()
-        thread.join()
-
-
-def test_sleep_and_wake_speak_vllm_s_protocol(sleeper: int, tmp_path: Path) -> None:
-    """The very scripts that run on a node, put to a stand-in for vLLM."""
-    key = tmp_path / "api-key"
-    key.write_text("s3cret")
-    cluster = Cluster("demo", Node("here", Role.HEAD, "127.0.0.1", "u"), (), "127.0.0.1")
-    asleep, awake = (SleepStep(cluster, "vllm-dev", sleeper, str(key), wish) for wish in (True, False))
-    assert isinstance(awake.check(ask(awake.probe)), Ok)
-    for step, other in ((asleep, awake), (awake, asleep)):
-        finding = step.check(ask(step.probe))
-        assert isinstance(finding, Absent)
-        ask_script(finding.actions[0].detail)
-        assert isinstance(step.check(ask(step.probe)), Ok)
-        assert isinstance(other.check(ask(other.probe)), Absent)
-    assert Sleeper.seen == ["/sleep?level=1&mode=wait", "/wake_up"]
-    key.write_text("wrong")
-    refused = asleep.check(ask(asleep.probe))
-    assert isinstance(refused, Pending)
-    assert "does not say whether it sleeps" in refused.note
-
-
-def ask_script(text: str) -> None:
-    subprocess.run(["bash", "-c", text], check=True, timeout=20)
