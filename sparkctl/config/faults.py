@@ -47,6 +47,8 @@ def profile_problems(error: ValidationError, document: Document) -> Iterator[Pro
     for fault in error.errors(include_url=False, include_input=False):
         faults.setdefault(_written(fault["loc"], document), []).append(fault)
     for path, branches in faults.items():
+        if branches[0]["type"] == "too_short" and any(path == other[: len(path)] != other for other in faults):
+            continue  # pydantic does not count what is wrong itself
         name = ".".join(map(str, path)) or "profile"
         yield Problem(document.where(path), name, *_said(branches, path, document))
 
@@ -72,6 +74,8 @@ def _accepted(fault: ErrorDetails, path: tuple[str | int, ...]) -> str:
         return str(context["expected"])
     if fault["type"] == "value_error":
         return str(context["error"])
+    if fault["type"] in ("too_short", "too_long"):
+        return f"at least {context['min_length']}" if "min_length" in context else f"at most {context['max_length']}"
     if fault["type"] == "string_pattern_mismatch":
         return _meaning(path)
     return _KINDS.get(fault["type"]) or fault["msg"].removeprefix("Input should be ")

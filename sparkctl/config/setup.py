@@ -4,12 +4,22 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
 
 from sparkctl.halves import addresses
 
 Interface = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,14}$")]
-Package = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]{0,127}$")]
+Package = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]{0,126}[a-z0-9+.]$")]
+"""A name of Debian's, but none that ends in a minus: what apt-get is told to install so, it removes."""
 Version = Annotated[str, StringConstraints(pattern=r"^([0-9]+(\.[0-9]+)*)?$", max_length=64)]
 Uri = Annotated[str, StringConstraints(pattern=r"^(https?|file|copy)://?[!-~]+$", max_length=512)]
 Part = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9./_-]+$", max_length=256)]
@@ -21,6 +31,12 @@ def _subnet(text: str) -> str:
     except ValueError:
         raise ValueError("a subnet such as 192.168.101.0/24, with zeros behind its prefix") from None
     return text
+
+
+def _different(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("two different interfaces")
+    return names
 
 
 def _armoured(text: str) -> str:
@@ -42,6 +58,12 @@ class Source(_Part):
     components: tuple[Part, ...] = Field(default=(), description="Components; none with a path.")
     key: Annotated[str, AfterValidator(_armoured)] = Field(description="Public key that signs it, in ASCII armour.")
 
+    @model_validator(mode="after")
+    def _as_apt_reads_it(self) -> "Source":
+        if any(suite.endswith("/") == bool(self.components) for suite in self.suites):
+            raise ValueError("components for suites by name, and none for a path that ends in /")
+        return self
+
 
 class Packages(_Part):
     """Where Docker and the NVIDIA Container Toolkit come from, on nodes that lack them."""
@@ -59,7 +81,7 @@ class Netplan(_Part):
     """Addresses of the two halves of the QSFP port, each in a subnet of its own."""
 
     write: StrictBool = Field(default=True, description="Whether /etc/netplan/40-sparkctl.yaml is written.")
-    interfaces: Annotated[tuple[Interface, ...], Field(max_length=2)] = Field(
+    interfaces: Annotated[tuple[Interface, ...], Field(max_length=2), AfterValidator(_different)] = Field(
         default=(), description="Both halves; empty: the fabric interface, and its twin as ibdev2netdev tells."
     )
     second_subnet: Annotated[str, AfterValidator(_subnet)] | None = Field(

@@ -21,6 +21,8 @@ WHERE = {
 }
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmDME\n-----END PGP PUBLIC KEY BLOCK-----\n"
 
+PATH = {"uris": ["file:/srv/packages"], "suites": ["./"], "key": KEY}
+
 
 def _load(folder: Path, setup: dict[str, Any]) -> Any:
     profile = yaml.safe_load((data.path("profiles") / "stacked.yaml").read_text())
@@ -40,10 +42,14 @@ def _load(folder: Path, setup: dict[str, Any]) -> Any:
         ({"netplan": {"confirm_s": 1}}, "setup.netplan.confirm_s"),
         ({"netplan": {"mtu": 100}}, "setup.netplan.mtu"),
         ({"netplan": {"interfaces": ["a b"]}}, "setup.netplan.interfaces"),
+        ({"netplan": {"interfaces": ["enp1s0f1np1", "enp1s0f1np1"]}}, "setup.netplan.interfaces"),
         ({"min_driver": "newest"}, "setup.min_driver"),
         ({"sudoers": "yes please"}, "setup.sudoers"),
         ({"packages": {"docker": ["docker; reboot"]}}, "setup.packages.docker"),
+        ({"packages": {"docker": ["docker.io-"]}}, "setup.packages.docker"),
         ({"packages": {"sources": {"v": {"uris": ["file:/x"], "suites": ["./"], "key": "mDME"}}}}, ".key"),
+        ({"packages": {"sources": {"v": {"uris": ["file:/x"], "suites": ["noble"], "key": KEY}}}}, "sources.v"),
+        ({"packages": {"sources": {"v": {**PATH, "components": ["main"]}}}}, "sources.v"),
         ({"packages": {"sources": {"v": {"uris": ["ftp://x"], "suites": ["./"], "key": KEY}}}}, ".uris"),
         ({"sudo": True}, "setup.sudo"),
     ],
@@ -56,9 +62,26 @@ def test_a_bad_value_is_named_with_its_line(tmp_path: Path, setup: dict[str, Any
     assert problem.where.startswith("mine.yaml:")
 
 
+@pytest.mark.parametrize(
+    ("setup", "said"),
+    [
+        ({"packages": {"sources": {"v": {**PATH, "uris": ["ftp://x"]}}}}, ["Where the packages are"]),
+        ({"packages": {"sources": {"v": {**PATH, "uris": []}}}}, ["at least 1"]),
+        ({"netplan": {"interfaces": ["a", "b", "c"]}}, ["at most 2"]),
+    ],
+)
+def test_a_list_of_the_wrong_length_is_told_in_our_words_and_once(
+    tmp_path: Path, setup: dict[str, Any], said: list[str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        _load(tmp_path, setup)
+    assert [problem.accepted for problem in refused.value.problems] == said
+
+
 def test_what_is_accepted(tmp_path: Path) -> None:
-    source = {"uris": ["file:/srv/packages"], "suites": ["./"], "key": KEY}
-    found = _load(tmp_path, {"packages": {"sources": {"vendor": source}}, "netplan": {"second_subnet": "10.1.2.0/24"}})
+    other = {"uris": ["https://packages.example.org"], "suites": ["noble", "noble-updates"], "components": ["main"]}
+    sources = {"vendor": PATH, "other": {**other, "key": KEY}}
+    found = _load(tmp_path, {"packages": {"sources": sources}, "netplan": {"second_subnet": "10.1.2.0/24"}})
     assert found.packages.sources["vendor"].components == ()
     assert (found.netplan.mtu, found.netplan.confirm_s, found.sudoers) == (9000, 30, False)
 
