@@ -198,6 +198,6 @@ def _room(config: "Config", node: "Node", facts: "Facts") -> "Room":
             "MemTotal and MemAvailable cannot be read", where=node.name, fix="look at /proc/meminfo there"
         )
     budgets = (budget_of(config, served) for served in config.served if node in served.cluster.nodes)
-    ours = sum(running_share(budget, facts) for budget in budgets)
+    ours = sum(running_share(budget, facts, node.name) for budget in budgets)
     available = min(host.memory_total, host.memory_available + int(ours * host.memory_total))
     return Room(node.name, host.memory_total, available, reserve_of(config))

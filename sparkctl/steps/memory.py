@@ -1,7 +1,7 @@
 """Whether the models of a plan fit the memory of each node: refused before anything starts, with the arithmetic."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sparkctl.amounts import size
@@ -75,7 +75,7 @@ class MemoryStep(OnNode):
             return Blocked("MemTotal and MemAvailable cannot be read", "look at /proc/meminfo on the node")
         live = Room(self.node, host.memory_total, host.memory_available, self.reserve)
         try:
-            return self._finding([*self._verdicts(facts, live)])
+            return self._finding([*self._verdicts(facts, live)], self._left_over(facts))
         except ConfigError as error:
             return Blocked("\n".join(map(str, error.problems)), error.fix)
 
@@ -87,10 +87,12 @@ class MemoryStep(OnNode):
         """The nodes whose containers say what runs here: this one, and those where the models answer clients."""
         return tuple(dict.fromkeys((self.node, *(budget.cluster.head.name for budget in self.budgets))))
 
-    def _finding(self, found: "list[tuple[Budget, Verdict, bool]]") -> Finding:
+    def _finding(self, found: "list[tuple[Budget, Verdict, bool]]", left: Mapping[str, float]) -> Finding:
         misfits = [verdict for _, verdict, _ in found if not verdict.fits]
         if misfits:
-            return Blocked("\n".join(map(_problem, misfits)), "\n".join(map(_fix, misfits)))
+            holders = [service for service, share in left.items() if not share]
+            fixes = [_fix(verdict, holders) for verdict in misfits]
+            return Blocked("\n".join(map(_problem, misfits)), "\n".join(fixes))
         if unknown := next((budget for budget, _, known in found if not known), None):
             return Pending(unknown.download, f"what {unknown.model} needs is unknown")
         return Ok(", ".join(_note(verdict.checkpoint.name, verdict.nodes[0]) for _, verdict, _ in found))
@@ -100,10 +102,11 @@ class MemoryStep(OnNode):
 
         Raises ConfigError.
         """
-        shares = {budget: running_share(budget, facts) for budget in self.budgets}
+        shares = {budget: running_share(budget, facts, self.node) for budget in self.budgets}
         steady = {b for b in self.budgets if b.on_demand or shares[b] == b.wish.utilization}
-        freed = sum(shares[budget] for budget in self.budgets if budget not in steady) + self._left_over(facts)
-        live = replace(live, available=live.available + int(freed * live.total))
+        freed = sum(shares[budget] for budget in self.budgets if budget not in steady)
+        freed += sum(self._left_over(facts).values())
+        live = replace(live, available=min(live.total, live.available + int(freed * live.total)))
         known = {budget: self._checkpoint(budget, facts) for budget in self.budgets}
         alone = {b: judge(known[b][0], b.wish, (live,)).nodes[0].takes for b in self.budgets}
         for budget, (checkpoint, certain) in known.items():
@@ -123,17 +126,24 @@ class MemoryStep(OnNode):
             return Checkpoint.unknown(budget.model, budget.weights), fact.known or not budget.probe
         return fact.checkpoint(budget.model, budget.allow, budget.wish.quantization), True
 
-    def _left_over(self, facts: Facts) -> float:
-        """Shares of containers of ours on this node that are in no budget: they are removed before anything starts."""
+    def _left_over(self, facts: Facts) -> dict[str, float]:
+        """Containers of ours on this node that are in no budget, with their shares, 0.0 where they do not say.
+
+        They are removed before anything starts.
+        """
         known = {*self.others, *(service for budget in self.budgets for service in budget.services)}
         ours = _ours(facts, self.node, self.cluster.name)
-        return sum(_share(found, 0.0) for service, found in ours.items() if service not in known)
+        return {service: _share(found, 0.0) for service, found in ours.items() if service not in known}
 
 
-def running_share(budget: Budget, facts: Facts) -> float:
-    """The share of memory with which the model runs now on its nodes; 0.0 where it does not run."""
+def running_share(budget: Budget, facts: Facts, node: str) -> float:
+    """The share of a node's memory with which the model runs there now; 0.0 where it does not.
+
+    The container that answers clients says it for all nodes.
+    """
+    here = _ours(facts, node, budget.cluster.name)
     found = _ours(facts, budget.cluster.head.name, budget.cluster.name).get(budget.services[0])
-    return _share(found, budget.wish.utilization) if found else 0.0
+    return _share(found, budget.wish.utilization) if found and not here.keys().isdisjoint(budget.services) else 0.0
 
 
 def _ours(facts: Facts, node: str, cluster: str) -> Mapping[str, ContainerFact]:
@@ -157,9 +167,11 @@ def _problem(verdict: Verdict) -> str:
     return "\n".join((f"{verdict.checkpoint.name} does not fit", *shortfall(verdict, verdict.nodes[0])))
 
 
-def _fix(verdict: Verdict) -> str:
-    stop = "; or stop what holds memory (ps aux --sort=-rss | head)" if verdict.nodes[0].short else ""
-    return choices(verdict) + stop
+def _fix(verdict: Verdict, holders: Sequence[str]) -> str:
+    if not verdict.nodes[0].short:
+        return choices(verdict)
+    ours = f"; or sparkctl stop first: {', '.join(holders)} of an earlier deployment may hold it" if holders else ""
+    return f"{choices(verdict)}{ours}; or stop what holds memory (ps aux --sort=-rss | head)"
 
 
 def _note(name: str, node: NodeVerdict) -> str:

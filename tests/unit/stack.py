@@ -27,8 +27,8 @@ def config_of(cluster: Cluster, **variables: str) -> Config:
 
 
 def stack_of(cluster: Cluster, args: dict[str, Any]) -> tuple[Step, ...]:
-    """Every step. `args` are variables, and `engine`, `store` or `model` with keys of the profile to replace."""
-    parts = {key: args[key] for key in ("engine", "store", "model") if key in args}
+    """Every step. `args` are variables, and `engine`, `host`, `store` or `model` with keys of the profile."""
+    parts = {key: args[key] for key in ("engine", "host", "store", "model") if key in args}
     variables = {key: str(value) for key, value in args.items() if key not in parts}
     config = config_of(cluster, **variables)
     profile = config.profile

@@ -38,10 +38,11 @@ def folder(tmp_path: Path) -> Path:
 def answering(cli: Cli, looked: str, available: int = AVAILABLE, running: str = "") -> None:
     """Nodes with so many KiB available, and what the head found of the model; with a model that runs by that share."""
     detail = json.dumps({"command": ["vllm", "serve", "--gpu-memory-utilization", running]})
-    labels = {"io.sparkctl.cluster": "demo", "io.sparkctl.service": "vllm", "io.sparkctl.detail": detail}
     for name, host in cli.hosts.items():
         said = {"host": f"MemTotal={TOTAL}\nMemAvailable={available}\n", "containers": ""}
-        if running and name == "spark-1":
+        service = {"spark-1": "vllm", "spark-2": "ray-worker"}[name]
+        labels = {"io.sparkctl.cluster": "demo", "io.sparkctl.service": service, "io.sparkctl.detail": detail}
+        if running:
             said["containers"] = json.dumps({**CONTAINER, "labels": labels})
         host.probes = lambda probe, said=said: Answer(said.get(probe, looked))
 
