@@ -163,10 +163,14 @@ install || {{ apt update; install; }}
 
 @dataclass(frozen=True)
 class RemovePackages:
-    """Remove exactly the packages on record, configuration included, and none at all if anything else needs one."""
+    """Remove exactly the packages on record, configuration included, and none at all if anything else needs one.
+
+    `after` is bash that tidies up where the record was.
+    """
 
     packages: tuple[str, ...]
     record: str
+    after: str = ""
 
     @property
     def summary(self) -> str:
@@ -184,7 +188,7 @@ others=$(purge -s | awk '$1 == "Remv" || $1 == "Purg" {{ print $2 }}' | sort -u 
   grep -vxF -f <(printf '%s\\n' "${{ours[@]}}") || true)
 if [ -n "$others" ]; then echo "kept, as other packages need them:" $others; else purge; fi
 rm -f {shlex.quote(self.record)}
-"""
+{self.after}"""
 
     def perform(self, context: Context) -> None:
         """Raises CommandFailed, ConnectionLost."""

@@ -9,6 +9,7 @@ from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, ste
 from sparkctl.facts.packages import PackagesFact, packages_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.facts.state import PACKAGES, state_path
+from sparkctl.steps.host_state import tidy
 from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster, Node, Role
 
@@ -68,7 +69,8 @@ class PackagesStep(OnNode):
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         recorded = self._fact(facts).recorded
-        return (RemovePackages(recorded, self._record),) if recorded else ()
+        tidied = tidy(self.cluster.state_dir(self.on))
+        return (RemovePackages(recorded, self._record, tidied),) if recorded else ()
 
     def _refused(self, missing: str, packages: str, apt: bool) -> Blocked:
         if apt:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from sparkctl.core.actions import InstallPackages, RemovePackages
+from sparkctl.facts.probe import Answer, Facts
+from sparkctl.steps.packages import PackagesStep
+from sparkctl.topology import Cluster, Node, Role
 
 APT = r"""#!/bin/bash
 # A stand-in that keeps the installed packages, the known ones and what each needs as files.
@@ -97,6 +100,21 @@ def test_what_came_with_it_is_on_record_and_goes_again(machine: Machine) -> None
     assert machine.remove().returncode == 0
     assert machine.installed == {"bash"}
     assert not machine.record.exists()
+
+
+def test_the_last_record_takes_our_folder_with_it(machine: Machine) -> None:
+    cluster = Cluster("lab", Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia"))
+    folder = machine.folder / ".sparkctl" / "lab"
+    folder.mkdir(parents=True)
+    (folder / "other").touch()
+    for left in (True, False):
+        (folder / "packages").touch()
+        (action,) = PackagesStep(cluster, cluster.head, (), True).undo(
+            Facts({"spark-1": {"packages": Answer("recorded=rsync\n")}})
+        )
+        assert machine.run(action.detail.replace("/home/nvidia", str(machine.folder))).returncode == 0
+        assert folder.parent.exists() is left
+        (folder / "other").unlink(missing_ok=True)
 
 
 def test_lists_are_refreshed_when_they_do_not_know_a_package(machine: Machine) -> None:
