@@ -25,6 +25,11 @@ _FIXES = (
         "allow sudo without a password on {node} (a line `{user} ALL=(ALL) NOPASSWD: ALL` by visudo), "
         "or log in as root",
     ),
+    (
+        "incorrect password attempt",
+        "that is not the password of {user} on {node}: try again, by sparkctl setup --sudoers --ask-sudo-password or "
+        "SPARKCTL_SUDO_PASSWORD",
+    ),
     ("is not in the sudoers file", "give {user} the right to sudo on {node}, or log in as root"),
     ("sudo: command not found", "install sudo on {node}, or log in as root"),
     ("no space left on device", "free space on {node}: df -h shows which file system is full"),

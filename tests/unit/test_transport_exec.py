@@ -130,6 +130,7 @@ def test_a_failure_names_command_node_and_last_words(session: SshSession) -> Non
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "systemctl start docker"),
         ("dial unix /var/run/docker.sock: connect: no such file or directory", "systemctl start docker"),
         ("sudo: a password is required", "NOPASSWD"),
+        ("sudo: 1 incorrect password attempt", "is not the password of"),
     ],
 )
 def test_a_known_failure_comes_with_its_fix(session: SshSession, words: str, fix: str) -> None:
