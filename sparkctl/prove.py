@@ -79,7 +79,8 @@ def prove(
     """
     cluster, port, api = served.cluster, served.ports.api, engine(served.engine.name).API
     head, ray = cluster.head, member(cluster, cluster.head, served.suffix)
-    running = _running(served, sessions)
+    service, running = f"{api.service}{served.suffix}", _running(served, sessions)
+    logs = f"sparkctl logs {service}"
     proofs: list[Proof] = []
 
     def add(name: str, look: Look) -> bool:
@@ -87,19 +88,20 @@ def prove(
         proofs.append(_timed(f"{name}{served.suffix}", look))
         return proofs[-1].passed
 
-    if f"{api.service}{served.suffix}" not in running:
+    if service not in running:
         shows = f"no container of the API runs on {head.name}: not deployed, or stopped"
-        add("deployed", lambda: (False, shows, "sparkctl up"))
+        again = f"sparkctl role launch {served.name}" if served.on_demand else "sparkctl up"
+        add("deployed", lambda: (False, shows, again))
         return proofs
     if ray in running:
         add("ray", lambda: _ray(served, sessions))
     with sessions[head.name].forward(api.address(cluster), port) as local:
         url = f"http://127.0.0.1:{local}/v1"
-        if not add("health", lambda: _answers(url, api.health)):
+        if not add("health", lambda: _answers(url, api.health, logs)):
             return proofs
         if api.keyed:
             add("key", lambda: _refuses(url))
-        add("token", lambda: _token(url, api_key, served.served_name, prompt))
+        add("token", lambda: _token(url, api_key, served.served_name, prompt, logs))
     if api.keyed:
         add("reach", lambda: _reach(cluster.api_ip, port))
     return proofs
@@ -165,13 +167,13 @@ def _ray(served: "Served", sessions: Mapping[str, Session]) -> Shown:
     return not missing, shows + (f"; missing: {', '.join(missing)}" if missing else ""), "sparkctl up"
 
 
-def _answers(url: str, path: str) -> Shown:
+def _answers(url: str, path: str, logs: str) -> Shown:
     """The server says that it is well; it says nothing while it loads."""
     try:
         status = _status(url.removesuffix("/v1") + path, {})
     except OSError:
-        return False, "the API does not answer yet: the engine loads, or has failed", "sparkctl logs vllm"
-    return status == 200, f"{path} answers {status}", "sparkctl logs vllm"
+        return False, "the API does not answer yet: the engine loads, or has failed", logs
+    return status == 200, f"{path} answers {status}", logs
 
 
 def _refuses(url: str) -> Shown:
@@ -195,7 +197,7 @@ def _status(url: str, headers: dict[str, str]) -> int:
         return refusal.code
 
 
-def _token(url: str, api_key: str, model: str, prompt: str) -> Shown:
+def _token(url: str, api_key: str, model: str, prompt: str, logs: str) -> Shown:
     from openai import APITimeoutError, DefaultHttpxClient, OpenAI, OpenAIError
 
     direct = DefaultHttpxClient(trust_env=False)
@@ -205,9 +207,9 @@ def _token(url: str, api_key: str, model: str, prompt: str) -> Shown:
     except APITimeoutError:
         return False, f"no token within {TOKEN_SECONDS:.0f} s: the request hangs", "sparkctl doctor"
     except OpenAIError as error:
-        return False, f"{model} does not answer: {error}", "sparkctl logs vllm"
+        return False, f"{model} does not answer: {error}", logs
     shows = f"{reply.tokens} tokens, the first after {reply.first * 1000:.0f} ms: {reply.text.strip()!r}"
-    return reply.tokens > 0, shows, "sparkctl logs vllm"
+    return reply.tokens > 0, shows, logs
 
 
 def _reach(address: str, port: int) -> Shown:

@@ -95,7 +95,7 @@ OLLAMA: Patterns = (
     ),
     (r"pull model manifest: file does not exist", "the library has no model of that name: mend model.id"),
     (r"model .* not found", "Ollama has not pulled it: sparkctl up"),
-    (r"llama runner process has terminated", "read the lines before it: sparkctl logs ollama"),
+    (r"llama runner process has terminated", "read the lines before it: sparkctl logs"),
 )
 """Ollama's own messages (`server/`, `llm/server.go`)."""
 

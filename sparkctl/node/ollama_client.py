@@ -1,7 +1,7 @@
 """Asks the Ollama of this node over loopback, and has it pull, shape, load or unload a model.
 
 `ollama_client.py look PORT MODEL` prints what is there as one line of JSON. `ollama_client.py VERB JOB` does one
-thing, and prints a line of JSON for each news: bytes `done` of `total`, a `note`, or `error` with `fix`. JOB is JSON.
+thing, and prints a line of JSON for each news: bytes `done` of `total`, a `note`, or an `error`. JOB is JSON.
 """
 
 import http.client
@@ -117,9 +117,9 @@ def main(argv: list[str]) -> int:
         wait(job["port"])
         {"pull": pull, "shape": shape, "load": load, "unload": unload}[verb](job["port"], job)
     except OSError as error:
-        say(error=f"Ollama does not answer: {error}", fix="sparkctl logs ollama")
+        say(error=f"Ollama does not answer: {error}")
     except Refused as error:
-        say(error=str(error), fix="")
+        say(error=str(error))
     else:
         return 0
     return 1

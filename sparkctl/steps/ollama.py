@@ -147,5 +147,5 @@ class Tell:
             return
         words = watch.error or "it ended early"
         known = diagnose([words], OLLAMA)
-        fix = watch.fix or (known.fix if known else "sparkctl logs ollama")
+        fix = watch.fix or (known.fix if known else f"sparkctl logs {step.service.name}")
         raise CommandFailed(f"could not {self.summary}: {words}", where=step.node, fix=fix)

@@ -3,13 +3,15 @@
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from cli_fakes import FakeLog, cluster_of
 from stack import config_of
 
+from sparkctl.config.profile import Engine
 from sparkctl.errors import SparkctlError
 from sparkctl.prove import Proof, prove, read_key
 from sparkctl.transport.memory import MemoryHost
@@ -87,10 +89,10 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     server.server_close()
 
 
-def proofs(api: ThreadingHTTPServer, key: str, *names: str) -> dict[str, Proof]:
+def proofs(api: ThreadingHTTPServer, key: str, *names: str, **changes: Any) -> dict[str, Proof]:
     config = config_of(cluster_of(1))
     head = config.cluster.head
-    (served,) = config.served
+    served = replace(config.served[0], **changes)
     place = (served.cluster.api_ip, served.ports.api)
     host = MemoryHost(head, engine=Running(names or ("vllm",)), ports={place: api.server_port})  # type: ignore[arg-type]
     return {proof.name: proof for proof in prove(served, {head.name: host}, key)}
@@ -126,6 +128,14 @@ def test_what_does_not_run_is_not_deployed(api: ThreadingHTTPServer) -> None:
     (found,) = proofs(api, KEY, "ray-head").values()
     assert (found.name, found.passed, found.fix) == ("deployed", False, "sparkctl up")
     assert found.shows == "no container of the API runs on spark-1: not deployed, or stopped"
+
+
+def test_a_role_and_another_engine_have_a_next_step_of_their_own(api: ThreadingHTTPServer) -> None:
+    """`up` starts no role, and there is no container of vLLM."""
+    role = {"name": "dev", "on_demand": True, "engine": Engine(name="sglang")}
+    (stopped,) = proofs(api, KEY, "vllm", **role).values()
+    assert stopped.fix == "sparkctl role launch dev"
+    assert proofs(api, "sk-wrong", "sglang-dev", **role)["token-dev"].fix == "sparkctl logs sglang-dev"
 
 
 @pytest.mark.parametrize(("status", "words"), [(0, "the API does not answer yet"), (503, "/health answers 503")])
