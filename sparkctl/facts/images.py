@@ -1,9 +1,12 @@
 """Every image of a node: names, digests, size."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from typing import Any
+from urllib.parse import urlsplit
 
 from sparkctl.facts.docker import ALLOWED
 from sparkctl.facts.probe import Answer, Facts, Probe
@@ -53,6 +56,42 @@ def full(reference: str) -> str:
     if at:
         return f"{repository_of(name)}@{digest}"
     return reference if ":" in name.rpartition("/")[2] else f"{reference}:latest"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where an image comes from: its registry's URL, the repository there, a tag or a digest."""
+
+    base: str
+    repository: str
+    reference: str
+
+
+def source_of(reference: str, info: Mapping[str, Any]) -> Source:
+    """The source that an engine takes an image from; `info` is what the engine says of itself (`GET /info`).
+
+    A name without a registry means the engine's own; one without a slash there is short for `library/NAME`.
+    """
+    known = (info.get("RegistryConfig") or {}).get("IndexConfigs") or {}
+    repository, name = repository_of(reference), full(reference)
+    first, _, rest = repository.partition("/")
+    if known.get(first, {}).get("Official"):
+        repository, rest = rest, ""
+    host = first if rest and (first == "localhost" or re.search("[.:]", first)) else ""
+    tag = name[len(repository_of(name)) + 1 :]
+    if not host:
+        base = urlsplit(str(info.get("IndexServerAddress") or ""))
+        return Source(f"{base.scheme}://{base.netloc}", f"{'' if '/' in repository else 'library/'}{repository}", tag)
+    return Source(f"http{'s' * _secure(host, info)}://{host}", rest, tag)
+
+
+def _secure(host: str, info: Mapping[str, Any]) -> bool:
+    """Whether the engine asks a registry by HTTPS alone."""
+    config = info.get("RegistryConfig") or {}
+    name = host.partition(":")[0].replace("localhost", "127.0.0.1")
+    named = (config.get("IndexConfigs") or {}).get(host, {}).get("Secure", True)
+    plain = {ip_network(text) for text in config.get("InsecureRegistryCIDRs") or ()}
+    return bool(named) and not (re.fullmatch(r"[\d.]+", name) and any(ip_address(name) in net for net in plain))
 
 
 def images_on(facts: Facts, node: str) -> tuple[LocalImage, ...]:

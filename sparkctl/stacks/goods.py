@@ -76,14 +76,15 @@ def caches(config: "Config") -> dict[str, str]:
 
 
 def image_steps(config: "Config") -> Iterable[Step]:
-    """Each image: pulled by the head, looked into, carried to the workers that run it."""
+    """Each image: pulled by the head, with it by the workers that run it, looked into, carried where it lacks then."""
     cluster, goods = config.cluster, Goods(config)
     for reference, first in goods.images.items():
         name, users = goods.image_step(first), [s for s in config.served if s.image.ref == reference]
-        yield PullStep(cluster, reference, _login(config, first), name)
+        workers = _workers(cluster, users)
+        yield PullStep(cluster, reference, _login(config, first), name, workers=tuple(workers))
         if any(registry.engine(s.engine.name).LOOK for s in users):
             yield LookStep(cluster, reference, all(backends(s) == (Backend.RAY,) for s in users), name)
-        for worker in _workers(cluster, users):
+        for worker in workers:
             yield CarryStep(cluster, worker, reference, name)
 
 

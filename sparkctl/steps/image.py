@@ -1,4 +1,4 @@
-"""The engine image: pulled once by the head, carried to the workers over the fabric, looked into before it is used."""
+"""The engine image: brought to the nodes from its registry once, looked into before it is used."""
 
 from dataclasses import dataclass
 
@@ -9,35 +9,37 @@ from sparkctl.facts.host import HOST, HostFact
 from sparkctl.facts.image import ARCHITECTURES, brought_probe, contents_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.steps.image_actions import Carry, Login, Pull, forget_images, forget_looks, look, remove_images
+from sparkctl.steps.image_relay import PullTogether
 from sparkctl.steps.place import OnHead, OnWorker
 from sparkctl.topology import Cluster, Node
 
 
 @dataclass(frozen=True)
 class PullStep(OnHead):
-    """The image on the head, from its registry."""
+    """The image on the head, from its registry; workers that lack it too pull it at once, through the head."""
 
     reference: str
     login: Login | None = None
     name: str = "image"
     layer: Layer = Layer.IMAGE
+    workers: tuple[Node, ...] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
-        return (step_id("docker", self.node), step_id("state", self.node))
+        own = (step_id("docker", self.node), step_id("state", self.node))
+        return (*own, *(step_id(name, worker.name) for worker in self.workers for name in ("docker", "ssh-trust")))
 
     @property
     def wants(self) -> tuple[Want, ...]:
         probes = (image_probe(self.reference), IMAGE_IDS, HOST, brought_probe(self.cluster, self.cluster.head))
-        return tuple(Want(self.node, probe) for probe in probes)
+        theirs = (Want(worker.name, probe) for worker in self.workers for probe in probes[:2])
+        return (*(Want(self.node, probe) for probe in probes), *theirs)
 
     def check(self, facts: Facts) -> Finding:
         image = facts.get(self.node, image_probe(self.reference))
         host = facts.get(self.node, HOST)
         if image is None:
-            if facts.get(self.node, IMAGE_IDS) is None:
-                return Pending(step_id("docker", self.node))
-            return Absent((Pull(self.cluster, self.reference, self.login),))
+            return self._absent(facts)
         if _foreign(image, host):
             return Blocked(
                 f"{self.reference} is built for {image.architecture}, and {self.node} is {host.architecture}",
@@ -45,13 +47,21 @@ class PullStep(OnHead):
             )
         return Ok(image.id[:19])
 
+    def _absent(self, facts: Facts) -> Finding:
+        for node in (self.cluster.head, *self.workers):
+            if facts.get(node.name, IMAGE_IDS) is None:
+                return Pending(step_id("docker", node.name))
+        lacking = tuple(w for w in self.workers if facts.get(w.name, image_probe(self.reference)) is None)
+        pull = Pull(self.cluster, self.reference, self.login)
+        return Absent((PullTogether(pull, lacking) if lacking else pull,))
+
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return _removal(self.cluster, self.cluster.head, facts)
 
 
 @dataclass(frozen=True)
 class CarryStep(OnWorker):
-    """The same image on a worker: by id, so that every node runs the very same bytes."""
+    """The same image on a worker: by id, so that every node runs the very same bytes. What it lacks is carried."""
 
     reference: str
     name: str = "image"

@@ -8,8 +8,11 @@ from sparkctl.core.action import Context
 from sparkctl.facts.state import state_path
 from sparkctl.topology import Cluster, Node
 
-RESTRICTIONS = "no-agent-forwarding,no-port-forwarding,no-X11-forwarding,no-pty"
-"""What a key may not do on another node; commands it may run."""
+RESTRICTIONS = 'no-agent-forwarding,no-X11-forwarding,no-pty,permitlisten="127.0.0.1:*",permitopen="127.0.0.1:1"'
+"""What a key may not do on another node; commands it may run, and lead a port of that node's loopback to its own.
+
+The one port that it may open there, where nobody listens, stands for none: sshd(8) has no other word for that.
+"""
 
 
 def key_path(cluster: Cluster, node: Node) -> str:
