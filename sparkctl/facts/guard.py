@@ -69,7 +69,7 @@ def _trips(text: str) -> tuple[Trip, ...]:
     try:
         found = json.loads(text)["trips"]
         return tuple(_trip(data) for data in found)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return ()
 
 

@@ -156,7 +156,7 @@ def list_running(config: Config) -> list[Target]:
     wanted = quote(json.dumps({"label": [f"{CLUSTER}={config.cluster}", SERVICE]}))
     found = json.loads(ask_docker(config, "GET", f"/containers/json?filters={wanted}"))
     targets = sorted((Target(c["Id"], c["Labels"][SERVICE]) for c in found), key=lambda target: target.service)
-    return [target for prefix in config.order for target in targets if target.service.startswith(prefix)]
+    return list(dict.fromkeys(t for prefix in config.order for t in targets if t.service.startswith(prefix)))
 
 
 def kill_processes(proc: Path, ids: set[str]) -> int:

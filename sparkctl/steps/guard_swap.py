@@ -20,8 +20,8 @@ ASLEEP = ("masked", "masked-runtime")
 class SwapStep(OnNode):
     """No swap is on and none comes back at boot, or, where it is not to be `off`, what we turned off is on again.
 
-    Units are masked, those that systemd makes of /etc/fstab included: no line of anybody's is changed. `reserve_gib`
-    of memory must be left when what is swapped out has come back.
+    Units are masked, those that systemd makes of /etc/fstab included: no line of anybody's is changed. A swap that
+    somebody has removed since stays away. `reserve_gib` of memory must be left when what is swapped out has come back.
     """
 
     off: bool
@@ -56,11 +56,11 @@ class SwapStep(OnNode):
         fact = self._fact(facts)
         if not (fact.kept_units or fact.kept_paths):
             return ()
-        lines = ["set -e"]
+        lines, paths = ["set -e"], fact.kept_paths
         if fact.kept_units:
             lines.append(f"systemctl unmask {shlex.join(fact.kept_units)}")
         lines.append("systemctl daemon-reload")
-        lines += [f"{_is_on(path)} || swapon {shlex.quote(path)}" for path in fact.kept_paths]
+        lines += [f"[ ! -e {shlex.quote(path)} ] || {_is_on(path)} || swapon {shlex.quote(path)}" for path in paths]
         folder = self.record.rpartition("/")[0]
         lines.append(f"rm -f {shlex.quote(self.record)}")
         lines.append(f"rmdir --ignore-fail-on-non-empty {shlex.join((folder, folder.rpartition('/')[0]))}")

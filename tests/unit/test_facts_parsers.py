@@ -46,6 +46,11 @@ def test_no_answer_makes_a_parser_raise(probe: Probe[object], text: str, rc: int
     probe.parse(Answer(text, rc))
 
 
+def test_a_trip_of_more_bytes_than_there_are_numbers_is_none() -> None:
+    trip = '{"at": "", "services": [], "did": "", "reason": "", "saw": {"available": 1e999}}'
+    assert guard_probe("u.service", ("/u",), "/t").parse(Answer(f'trips={{"trips": [{trip}]}}')).trips == ()
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [("12", 12), (" 7 ", 7), ("[N/A]", None), ("-1", None), ("", None), (None, None), ("٣", None), ("1" * 30, None)],

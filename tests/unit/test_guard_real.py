@@ -80,8 +80,10 @@ def world(tmp_path: Path) -> World:
 
 
 def test_swap_goes_off_and_comes_back_as_it_was(world: World) -> None:
-    swaps = "Filename Type Size Used Priority\n/swap.img file 1024 0 -2\n/dev/nvme0n1p3 file 1024 0 -2\n"
-    world.write("swaps", swaps)
+    file, removed = world.folder / "swap.img", world.folder / "removed.img"
+    file.touch()
+    swaps = f"Filename Type Size Used Priority\n{file} file 1024 0 -2\n"
+    world.write("swaps", f"{swaps}{removed} file 1024 0 -2\n")
     world.write("units", "swap.img.swap generated\ntheirs.swap masked\n")
     step = SwapStep(CLUSTER, CLUSTER.head, off=True, reserve_gib=0)
     finding = step.check(world.ask(step))

@@ -186,7 +186,8 @@ def test_ours_are_stopped_in_order_and_others_left(world: World, tmp_path: Path)
     ray, api = world.run("ray-head"), world.run("vllm")
     others = [world.run("vllm", cluster=f"{world.cluster}-2"), world.run("gateway")]
     kernel = Kernel(tmp_path / "proc")
-    config = replace(CONFIG, cluster=world.cluster, low_seconds=0.5)
+    order = ["vl", *CONFIG.order]  # an engine of a third party, whose name begins like another one
+    config = replace(CONFIG, cluster=world.cluster, low_seconds=0.5, order=order)
     with running(tmp_path, config, str(kernel.folder)) as dog:
         dog.wait_for(lambda: "watching for cluster" in dog.said)
         time.sleep(1)
