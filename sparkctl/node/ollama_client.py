@@ -29,15 +29,28 @@ def ask(
     try:
         connection.request(method, path, json.dumps(body) if body is not None else None)
         answer = connection.getresponse()
+        if answer.status >= 400:
+            raise Refused(words_of(answer))
         for line in answer:
             found = json.loads(line)
-            if answer.status >= 400 or "error" in found:
-                raise Refused(str(found.get("error", answer.status)))
+            if not isinstance(found, dict):
+                raise ValueError(line.decode(errors="replace").strip())
+            if "error" in found:
+                raise Refused(str(found["error"]))
             yield found
     except (http.client.HTTPException, ValueError) as error:
         raise OSError(str(error) or type(error).__name__) from error
     finally:
         connection.close()
+
+
+def words_of(refusal: http.client.HTTPResponse) -> str:
+    """Why it refuses: Ollama's own words, or how the answer of somebody else begins."""
+    text = refusal.read(4096).decode(errors="replace").strip()
+    try:
+        return str(json.loads(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"{refusal.status}: {text.partition(chr(10))[0][:200]}"
 
 
 def one(port: int, method: str, path: str, body: Any = None, seconds: float = LOOK_SECONDS) -> dict[str, Any]:
