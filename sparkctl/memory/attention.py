@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from sparkctl.memory.reader import Reader
 from sparkctl.memory.shape import Cache
 
-FULL, SLIDING, LINEAR, NONE = "full", "sliding", "linear", "none"
-"""What a layer looks back at: every token, those of a window, a state of one size, or nothing."""
+FULL, SLIDING, LINEAR = "full", "sliding", "linear"
+"""What a layer looks back at: every token, those of a window, or a state of one size."""
+MLP, MIXTURE = "mlp", "mixture"
+"""Layers of models that have either attention or one of these in a layer, as Nemotron-H: they look at nothing."""
 _NAMES = {
     "full_attention": FULL,
     "attention": FULL,
@@ -18,12 +20,12 @@ _NAMES = {
     "mamba": LINEAR,
     "mamba2": LINEAR,
     "conv": LINEAR,
-    "moe": NONE,
-    "mlp": NONE,
+    "moe": MIXTURE,
+    "mlp": MLP,
     "*": FULL,
     "M": LINEAR,
-    "E": NONE,
-    "-": NONE,
+    "E": MIXTURE,
+    "-": MLP,
 }
 """The words of `layer_types` and `layers_block_type`, and the letters of `hybrid_override_pattern`."""
 _ALTERNATING = {"gemma2": 2, "gemma3_text": 6, "cohere2": 4}
@@ -32,7 +34,7 @@ _ALTERNATING = {"gemma2": 2, "gemma3_text": 6, "cohere2": 4}
 
 @dataclass(frozen=True)
 class Attention:
-    """The attention of a model; `kinds` has one of FULL, SLIDING, LINEAR and NONE for each layer.
+    """The attention of a model; `kinds` has one of FULL, SLIDING, LINEAR, MLP and MIXTURE for each layer.
 
     `projections` are the numbers of one layer's weights, `width` those that a token leaves for each of `kv_heads`.
     `window` is in tokens.
@@ -107,6 +109,8 @@ def _kinds(reader: Reader, kind: str, layers: int, window: int) -> tuple[str, ..
 
 def _windowed(reader: Reader, kind: str, layers: int) -> tuple[str, ...]:
     """Which layers slide, where the file names a window and no layers."""
+    if pattern := reader.items("hybrid_layer_pattern", layers):  # MiMo V2: 1 where a layer slides
+        return tuple(SLIDING if slides else FULL for slides in pattern)
     if rotary := reader.items("no_rope_layers", layers):  # Llama 4: 1 where a layer has rotary embedding, in chunks
         return tuple(SLIDING if on else FULL for on in rotary)
     if "attention_chunk_size" in reader.values and "sliding_window" not in reader.values:
@@ -121,6 +125,6 @@ def _windowed(reader: Reader, kind: str, layers: int) -> tuple[str, ...]:
 def _named(reader: Reader, layers: int) -> tuple[str, ...]:
     pattern = reader.values.get("hybrid_override_pattern")
     if isinstance(pattern, str) and len(pattern) == layers:
-        return tuple(_NAMES.get(letter, NONE) for letter in pattern)
+        return tuple(_NAMES.get(letter, MLP) for letter in pattern)
     names = reader.items("layer_types", layers) or reader.items("layers_block_type", layers)
     return tuple(_NAMES.get(str(name), FULL) for name in names)

@@ -3,9 +3,10 @@
 Biases, norms and routers of a few thousand numbers a layer are left out: they are less than a thousandth of a model.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sparkctl.memory.attention import FULL, LINEAR, NONE, SLIDING, Attention
+from sparkctl.memory.attention import FULL, LINEAR, MIXTURE, MLP, SLIDING, Attention
 from sparkctl.memory.reader import Reader
 from sparkctl.memory.shape import Mixture, Parameters
 
@@ -16,9 +17,13 @@ _UNGATED = frozenset((*_GPT, "opt", "bloom", "falcon", "mpt", "phi", "starcoder2
 
 @dataclass(frozen=True)
 class Experts:
-    """The mixture layers: `count` experts of `inner` numbers each, and shared ones of `shared` numbers together."""
+    """The mixture layers: `count` experts of `inner` numbers each, and shared ones of `shared` numbers together.
+
+    `wide` is what goes into an expert: the hidden size, or a smaller one into which it is projected.
+    """
 
     count: int
+    wide: int
     inner: int
     shared: int
     layers: int
@@ -32,14 +37,14 @@ def count_parameters(
     tables = vocabulary * hidden * (1 if reader.values.get("tie_word_embeddings") is True else 2)
     inner = reader.count("intermediate_size_mlp", "intermediate_size", "n_inner", "ffn_dim", default=4 * hidden)
     matrices = 2 if kind in _UNGATED else 3
-    experts = _experts(reader, len(attention.kinds))
     kinds = attention.kinds
+    experts = _experts(reader, hidden, kinds)
     layers = kinds.count(FULL) + kinds.count(SLIDING)
-    dense = (len(kinds) - experts.layers - kinds.count(NONE)) * inner
+    dense = (kinds.count(MLP) if {MLP, MIXTURE} & {*kinds} else len(kinds) - experts.layers) * inner
     beside = experts.layers * (experts.shared * hidden * matrices + experts.count * hidden)  # with the router
     rest = hidden * matrices * dense + beside + kinds.count(LINEAR) * _linear(reader, hidden)
     mixture = Mixture(experts.count * experts.layers, hidden, experts.inner)
-    each = 3 * hidden * experts.inner
+    each = matrices * experts.wide * experts.inner
     return Parameters(tables, layers * attention.projections, mixture.experts * each, rest, vision), mixture
 
 
@@ -51,17 +56,19 @@ def count_vision(reader: Reader) -> int:
     return deep * wide * (4 * wide + 2 * inner)
 
 
-def _experts(reader: Reader, layers: int) -> Experts:
+def _experts(reader: Reader, hidden: int, kinds: Sequence[str]) -> Experts:
     count = reader.count("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", default=0, least=0)
     if count < 2:
-        return Experts(0, 0, 0, 0)
+        return Experts(0, 0, 0, 0, 0)
     inner = reader.count("moe_intermediate_size", "expert_intermediate_size", "intermediate_size")
-    shared = reader.count("n_shared_experts", "num_shared_experts", default=0, least=0) * inner
+    alone = reader.count("moe_shared_expert_intermediate_size", default=inner)
+    shared = reader.count("n_shared_experts", "num_shared_experts", default=0, least=0) * alone
     if not shared:
         shared = reader.count("shared_expert_intermediate_size", default=0, least=0)
     if "interleave_moe_layer_step" in reader.values:  # Llama 4 has one shared expert of an expert's size
         shared = inner
-    return Experts(count, inner, shared, sum(_mixes(reader, number, layers) for number in range(layers)))
+    mixing = kinds.count(MIXTURE) or sum(_mixes(reader, number, len(kinds)) for number in range(len(kinds)))
+    return Experts(count, reader.count("moe_latent_size", default=hidden), inner, shared, mixing)
 
 
 def _mixes(reader: Reader, number: int, layers: int) -> bool:
@@ -82,6 +89,10 @@ def _mixes(reader: Reader, number: int, layers: int) -> bool:
 
 def _linear(reader: Reader, hidden: int) -> int:
     """A layer with a state in place of a cache: the gated delta net of Qwen3-Next, else a Mamba block."""
+    if "mamba_num_heads" in reader.values:
+        inner = reader.count("mamba_num_heads") * reader.count("mamba_head_dim", default=64)
+        state = reader.count("n_groups", "mamba_n_groups", default=1) * reader.count("ssm_state_size", default=128)
+        return hidden * (3 * inner + 2 * state)
     if "linear_num_value_heads" in reader.values:
         values = reader.count("linear_num_value_heads") * reader.count("linear_value_head_dim")
         keys = reader.count("linear_num_key_heads") * reader.count("linear_key_head_dim")

@@ -1,11 +1,13 @@
 """Values of a config.json under whatever name its family gives them, with every problem kept for one error."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sparkctl.errors import ConfigError, Problem
 
+ABSENT = "not there"
+"""What is found where a value lacks."""
 LARGEST = 100_000_000
 """Beyond any size or token count of a real model: such a number is nonsense."""
 
@@ -19,17 +21,21 @@ class Reader:
     problems: list[Problem] = field(default_factory=list)
 
     def count(self, *names: str, default: int | None = None, least: int = 1) -> int:
-        """A whole number of at least `least` under the first name that is there; a problem where none is."""
+        """A whole number of at least `least` under the first name that is there; a problem where none is.
+
+        Of a list, which has one for each layer, the largest counts.
+        """
         for name in names:
             value = self.values.get(name)
             if value is None:
                 continue
-            if isinstance(value, int) and not isinstance(value, bool) and least <= value <= LARGEST:
-                return value
+            each = value if isinstance(value, list) and value else [value]
+            if all(isinstance(one, int) and not isinstance(one, bool) and least <= one <= LARGEST for one in each):
+                return int(max(each))
             self.refuse(name, repr(value)[:60], f"a whole number from {least} to {LARGEST}")
             return max(least, 1)
         if default is None:
-            self.refuse(names[0], "not there", "a whole number")
+            self.refuse(names[0], ABSENT, "a whole number")
             return 1
         return default
 
@@ -59,4 +65,11 @@ class Reader:
 def refusal(*problems: Problem) -> ConfigError:
     """The error of a config.json that cannot be understood."""
     fix = "look at the file: it must be the config.json of a model in Transformers' format"
+    if is_foreign(problems):
+        fix += "\nof a family that names its sizes otherwise, engine.weights_gib in the profile says what it takes"
     return ConfigError(problems, place="in the model's config.json", fix=fix)
+
+
+def is_foreign(problems: Sequence[Problem]) -> bool:
+    """Whether nothing is wrong with a config.json but that names lack, as in one of a family that is not known."""
+    return all(problem.found == ABSENT for problem in problems)

@@ -160,6 +160,33 @@ def test_windows_and_attention_by_layer() -> None:
     assert layers("llama-3.1-8b", attn_layer_period=8, attn_layer_offset=4) == [(4, 0)]
     assert layers("llama-3.1-8b", num_hidden_layers=6, hybrid_override_pattern="M-M*-E") == [(1, 0)]
     assert layers("qwen3-next-80b-a3b") == [(12, 0)]
+    pattern = [0, 1, 1, 1, 1, 0] * 8
+    mixed = {"layer_types": None, "num_hidden_layers": 48, "hybrid_layer_pattern": pattern, "sliding_window": 128}
+    assert layers("gpt-oss-20b", **mixed) == [(16, 0), (32, 128)]
+
+
+def test_a_layer_that_is_one_thing_has_no_other() -> None:
+    """Of Nemotron-H: each layer is a Mamba block, attention, an MLP or a mixture, none of them two."""
+
+    def numbers(pattern: str) -> int:
+        name = "nemotron-3-nano-30b-a3b"
+        changes = {"num_hidden_layers": len(pattern), "hybrid_override_pattern": pattern, "intermediate_size": 10_000}
+        shape = read_shape(config(name, **changes), name)
+        return shape.parameters.total - shape.parameters.tables
+
+    hidden, base = 2688, numbers("*E-M")
+    assert numbers("*E-M*") - base == hidden * 128 * 2 * (32 + 2)
+    assert numbers("*E-M-") - base == 2 * hidden * 10_000
+    assert numbers("*E-MM") - base == hidden * (3 * 64 * 64 + 2 * 8 * 128)
+    assert numbers("*E-ME") - base == 128 * 2 * hidden * 1856 + 2 * hidden * 3712 + 128 * hidden
+
+
+def test_a_size_for_each_layer_counts_as_the_largest() -> None:
+    """As Gemma 3n and Hunyuan write their MLPs; a list with holes is refused."""
+    one = read_shape(config("phi-4"), "phi-4").parameters
+    assert read_shape(config("phi-4", intermediate_size=[17920] * 39 + [100]), "phi-4").parameters == one
+    for nonsense in ([17920, None], [], [17920, "1"], [[17920]]):
+        assert any("intermediate_size" in line for line in refused(config("phi-4", intermediate_size=nonsense)))
 
 
 def test_files_that_an_engine_loads() -> None:
