@@ -39,9 +39,12 @@ class DockerStep(OnNode):
         if not engine.client and "packages" in self.after:
             return Pending(step_id("packages", self.node))
         if not (engine.client and (engine.engine or engine.version)):
+            mend = "let sparkctl install it: sparkctl setup"
+            if engine.client:  # and so none that setup would see to
+                mend = f"the command docker alone is there; on {self.node}: sudo apt-get install docker.io"
             return Blocked(
                 f"no Docker engine is installed on {self.node}",
-                "let sparkctl install it: sparkctl setup; or see https://docs.docker.com/engine/install/",
+                f"{mend}; or see https://docs.docker.com/engine/install/",
             )
         differences, actions = [], list[Action]()
         if not engine.version:
