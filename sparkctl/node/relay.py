@@ -4,8 +4,8 @@ Runs on the head while an image is brought (`sparkctl/steps/image_relay.py`). Re
 base (the true registry's URL), repository, reference (a tag or a digest), user and password (may be empty), path
 (which nobody can guess: the image's repository here is `path/repository`), node (this one's name), ways (by a node's
 name, the words of an ssh command that reaches it). Serves plain HTTP on a free port of loopback, and hands that port
-on to each node's loopback by ssh: an engine speaks HTTP to no other address. Prints {node: port} for each node that
-can reach it, and every second {"done": bytes, "total": bytes} of what the engines asked for so far. Ends with
+on to each node's loopback by ssh: an engine speaks HTTP to no other address. Prints {"ports": {node: port}} of those
+that can reach it, and every second {"done": bytes, "total": bytes} of what the engines asked for so far. Ends with
 status 1, and a word on standard error, when the true registry does not give what it is asked for.
 
 A blob is kept in a file without a name until the end, and read from there while it still comes in.
@@ -272,7 +272,7 @@ def tell(shelf: Shelf) -> None:
         time.sleep(1)
 
 
-def say(**words: int) -> None:
+def say(**words: object) -> None:
     """One line of the answer."""
     print(f"{json.dumps(words)}\n", end="", flush=True)
 
@@ -289,7 +289,7 @@ def main() -> int:
         return 1
     relay = Relay(shelf, f"{job['path']}/{job['repository']}")
     threading.Thread(target=relay.serve_forever, daemon=True).start()
-    say(**{job["node"]: relay.server_port}, **reach(job["ways"], relay.server_port))
+    say(ports={job["node"]: relay.server_port, **reach(job["ways"], relay.server_port)})
     while not (problem := next((blob.problem for blob in list(shelf.blobs.values()) if blob.problem), "")):
         time.sleep(0.2)
     print(problem, file=sys.stderr)

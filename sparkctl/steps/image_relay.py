@@ -154,8 +154,7 @@ class _Relay:
             busy = said["done"] < said["total"] or not said["total"]
             message = self._action.summary if busy else UNPACKS
             self._context.report(Progress(message, said["done"], said["total"], "B"))
-        elif said:
-            self._ports = said
+        self._ports = said.get("ports") or self._ports
         self._context.pause(0)
 
 

@@ -63,7 +63,7 @@ class Engine(Registry):
 class World:
     """A head and two workers; `relay` is what the relay says, `failing` whose engines do not get the image."""
 
-    def __init__(self, *relay: dict[str, int], failing: tuple[str, ...] = ()) -> None:
+    def __init__(self, *relay: dict[str, Any], failing: tuple[str, ...] = ()) -> None:
         self.cluster, self.told, self.engine = cluster_of(3), list[Progress](), Engine()
         self.hosts = {node.name: MemoryHost(node) for node in self.cluster.nodes}
         self.hosts["spark-1"].engine = self.engine  # type: ignore[assignment]
@@ -88,10 +88,11 @@ class World:
 
 
 PORTS = {"spark-1": 4001, "spark-2": 4002, "spark-3": 4003}
+READY = {"ports": PORTS}
 
 
 def test_each_engine_pulls_from_its_own_port_and_the_head_from_the_registry_last() -> None:
-    world = World(PORTS, {"done": 4, "total": 8}, {"done": 8, "total": 8})
+    world = World(READY, {"done": 4, "total": 8}, {"done": 8, "total": 8})
     world.action.perform(world.context)
     jobs = {name: json.loads(world.asked(name)[-1].stdin) for name in PORTS}
     assert {name: job["port"] for name, job in jobs.items()} == PORTS
@@ -106,7 +107,7 @@ def test_each_engine_pulls_from_its_own_port_and_the_head_from_the_registry_last
 
 
 def test_nothing_secret_stands_in_words_that_others_can_read() -> None:
-    world = World(PORTS)
+    world = World(READY)
     world.action.perform(world.context)
     (relay, _) = world.asked("spark-1")
     path = json.loads(relay.stdin)["path"].rpartition("/")[2]
@@ -116,14 +117,14 @@ def test_nothing_secret_stands_in_words_that_others_can_read() -> None:
 
 
 def test_a_worker_that_fails_is_no_failure() -> None:
-    world = World(PORTS, failing=("spark-3",))
+    world = World(READY, failing=("spark-3",))
     world.action.perform(world.context)
     assert "spark-3 does not pull from spark-1: the registry's answer was cut" in world.said()
     assert world.engine.pulled
 
 
 def test_a_worker_that_takes_no_port_is_left_for_later() -> None:
-    world = World({"spark-1": 4001, "spark-2": 4002})
+    world = World({"ports": {"spark-1": 4001, "spark-2": 4002}})
     world.action.perform(world.context)
     assert "spark-3 does not pull from spark-1: its sshd takes no port" in world.said()
     assert not world.asked("spark-3")
@@ -137,14 +138,14 @@ def test_without_a_relay_the_head_pulls_alone() -> None:
 
 
 def test_where_the_head_fails_it_pulls_alone() -> None:
-    world = World(PORTS, failing=("spark-1",))
+    world = World(READY, failing=("spark-1",))
     world.action.perform(world.context)
     assert "spark-1 pulls alone: the registry's answer was cut" in world.said()
     assert world.engine.pulled
 
 
 def test_who_asks_to_stop_is_heard_at_the_next_line() -> None:
-    world = World(PORTS, {"done": 4, "total": 8})
+    world = World(READY, {"done": 4, "total": 8})
     world.context.stop.set()
     with pytest.raises(Interrupted):
         world.action.perform(world.context)
