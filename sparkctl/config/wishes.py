@@ -1,8 +1,10 @@
 """How each model of a profile is wished, in the words of the memory planner."""
 
+import re
+
 from sparkctl.config import engine_args
 from sparkctl.config.served import Served
-from sparkctl.memory.demand import FASTSAFETENSORS, GIB, KV_TYPES, Wish
+from sparkctl.memory.demand import FASTSAFETENSORS, GIB, KV_TYPES, PREFILL, Wish
 from sparkctl.memory.formats import is_format
 
 
@@ -12,6 +14,7 @@ def wish_of(served: Served) -> Wish:
     ways = engine_args.ways(engine.extra_args)
     kv = engine_args.value(engine.extra_args, "--kv-cache-dtype")
     quantization = engine_args.value(engine.extra_args, "--quantization", "-q")
+    prefill = engine_args.value(engine.extra_args, "--max-num-batched-tokens", "--chunked-prefill-size")
     fast = FASTSAFETENSORS if engine.load_format == "fastsafetensors" else 0
     return Wish(
         max_model_len=engine.max_model_len,
@@ -23,6 +26,7 @@ def wish_of(served: Served) -> Wish:
         quantization=quantization if is_format(quantization) else "",
         dtype=engine.dtype or "",
         overhead=round(engine.overhead_gib * GIB) + fast,
+        prefill=int(prefill) if re.fullmatch(r"[1-9]\d{0,7}", prefill, re.ASCII) else PREFILL,
     )
 
 

@@ -56,6 +56,14 @@ class Checkpoint:
             )
         return round(_bytes(self.shape.parameters, form) + more)
 
+    def experts(self, form: Format, parts: int = 1) -> int:
+        """Bytes of those weights that are experts; of a model of which the size alone is known, all. As `weights`."""
+        every, parameters = self.weights(form, parts), self.shape.parameters
+        if not parameters.total:
+            return every
+        numbers = parameters.experts + (_padding(self.shape.mixture, parts) if form.padded else 0)
+        return min(every, round(numbers * (form.each or every / parameters.total)))
+
 
 def weight_files(sizes: Mapping[str, int], allow: Sequence[str] = (), quantization: str = "") -> int:
     """Bytes of the files that an engine loads, of all in a repository by name; 0 where there are none.

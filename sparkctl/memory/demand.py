@@ -14,6 +14,8 @@ OVERHEAD = 4 * GIB
 """What an engine takes on each node beside weights and cache: CUDA, graphs, activations. 2 to 6 GiB were seen."""
 FASTSAFETENSORS = round(4.4 * GIB)
 """What `--load-format fastsafetensors` takes beyond that while it loads."""
+PREFILL = 8192
+"""Tokens that an engine computes at a time: vLLM's default of --max-num-batched-tokens on a GPU of 70 GiB or more."""
 MOST_UTILIZATION = 0.90
 """A larger share freezes a node whose CPU and GPU have one memory; there is no force beyond it."""
 KV_TYPES = {"auto": 2.0, "bfloat16": 2.0, "float16": 2.0, "float32": 4.0, "int8": 1.0, "nvfp4": 4.5 / 8}
@@ -26,7 +28,8 @@ class Wish:
 
     `concurrency` is how many requests of that length the cache must hold at once; an engine starts with room for
     one. `utilization` is the part of a node's memory that the engine takes; one that `fills` it up with cache takes
-    all of that part, another one what it needs. `spread` is over how many replicas a mixture's experts lie.
+    all of that part, another one what it needs. `spread` is over how many replicas a mixture's experts lie,
+    `prefill` how many tokens are computed at a time.
     """
 
     max_model_len: int
@@ -40,6 +43,7 @@ class Wish:
     overhead: int = OVERHEAD
     fills: bool = True
     spread: int = 1
+    prefill: int = PREFILL
 
     @property
     def ranks(self) -> int:
@@ -67,10 +71,15 @@ class Demand:
 
 
 def demand(checkpoint: Checkpoint, wish: Wish) -> Demand:
-    """What each rank takes. Raises ConfigError for names that are unknown."""
-    weights = checkpoint.weights(checkpoint.loaded(wish.quantization, wish.dtype), wish.tensor_parallel)
+    """What each rank takes. Raises ConfigError for names that are unknown.
+
+    Of several replicas each has its own of everything but the experts.
+    """
+    form, parts = checkpoint.loaded(wish.quantization, wish.dtype), wish.tensor_parallel
+    experts = checkpoint.experts(form, parts)
+    weights = checkpoint.weights(form, parts) - experts + experts / wish.spread
     one = sequence_bytes(checkpoint, wish, wish.max_model_len)
-    return Demand(math.ceil(weights / (wish.ranks * wish.spread)), wish.concurrency * one, wish.overhead)
+    return Demand(math.ceil(weights / wish.ranks), wish.concurrency * one, wish.overhead)
 
 
 def sequence_bytes(checkpoint: Checkpoint, wish: Wish, tokens: int) -> int:
@@ -80,10 +89,18 @@ def sequence_bytes(checkpoint: Checkpoint, wish: Wish, tokens: int) -> int:
     """
     each = kv_bytes(wish.cache_type)
     numbers = (
-        cache.layers * rank_heads(cache, wish.tensor_parallel) * cache.width * min(tokens, cache.window or tokens)
+        cache.layers * rank_heads(cache, wish.tensor_parallel) * cache.width * min(tokens, kept(cache, wish) or tokens)
         for cache in checkpoint.shape.caches
     )
     return math.ceil(sum(numbers) * each / wish.pipeline_parallel)
+
+
+def kept(cache: Cache, wish: Wish) -> int:
+    """Tokens that a layer with a window keeps at most, 0 for all: the window, and what is computed at a time.
+
+    vllm/v1/kv_cache_interface.py, SlidingWindowSpec.
+    """
+    return cache.window - 1 + wish.prefill if cache.window else 0
 
 
 def rank_heads(cache: Cache, parts: int) -> int:

@@ -10,7 +10,7 @@ from memory_models import MODELS, published
 from sparkctl.errors import ConfigError
 from sparkctl.memory.arithmetic import choices, shortfall, shown
 from sparkctl.memory.checkpoint import Checkpoint
-from sparkctl.memory.demand import GIB, Wish, demand
+from sparkctl.memory.demand import GIB, Wish, demand, sequence_bytes
 from sparkctl.memory.verdict import Room, Verdict, judge
 
 CHECKPOINTS = st.sampled_from([model.checkpoint for model in MODELS])
@@ -49,6 +49,16 @@ def test_more_ranks_take_no_more_of_each(model: Checkpoint, wish: Wish) -> None:
     base = demand(plain, wish)
     assert demand(plain, replace(wish, tensor_parallel=2 * wish.tensor_parallel)).total <= base.total
     assert demand(plain, replace(wish, pipeline_parallel=2 * wish.pipeline_parallel)).total <= base.total
+
+
+@often
+@given(CHECKPOINTS, WISHES, st.integers(2, 4))
+def test_replicas_share_experts_and_nothing_else(model: Checkpoint, wish: Wish, replicas: int) -> None:
+    one, several = demand(model, wish).weights, demand(model, replace(wish, spread=replicas)).weights
+    if not model.shape.mixture.experts:
+        assert several == one
+    else:
+        assert one / replicas < several < one
 
 
 @often
@@ -106,6 +116,14 @@ def test_heads_that_cannot_be_split(name: str, parts: int, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         judge(published(name).checkpoint, Wish(1, tensor_parallel=parts), ())
     assert told in " ".join(map(str, caught.value.problems))
+
+
+def test_a_window_keeps_what_is_computed_beside_it() -> None:
+    """gpt-oss-20b: 12 of 24 layers look 128 tokens back, each layer leaves 2 KiB a token."""
+    model = published("gpt-oss-20b").checkpoint
+    assert sequence_bytes(model, Wish(1), 100_000) == 12 * 2048 * (100_000 + 127 + 8192)
+    assert sequence_bytes(model, Wish(1, prefill=64), 100_000) == 12 * 2048 * (100_000 + 127 + 64)
+    assert sequence_bytes(model, Wish(1), 8000) == 24 * 2048 * 8000
 
 
 def test_kv_heads_are_repeated_where_there_are_fewer_than_gpus() -> None:

@@ -96,6 +96,7 @@ def test_a_node_without_models_is_not_asked(tmp_path: Path) -> None:
 
 def test_arguments_of_the_engine_count(tmp_path: Path) -> None:
     arguments = ["--kv-cache-dtype=fp8", "-q", "awq", "--quantization", "fp8", "-pp", "2"]
+    arguments += ["--max-num-batched-tokens", "64"]
     engine = {"extra_args": arguments, "load_format": "fastsafetensors", "tensor_parallel": 1, "overhead_gib": 3}
     models = {"dev": {"model": {"id": "org/dev"}, "engine": engine}}
     (tmp_path / "several.yaml").write_text(json.dumps({**PROFILE, "models": models}))
@@ -103,11 +104,19 @@ def test_arguments_of_the_engine_count(tmp_path: Path) -> None:
     wish = wish_of(loaded.served[0])
     assert (wish.kv_dtype, wish.quantization, wish.tensor_parallel, wish.pipeline_parallel) == ("fp8", "fp8", 1, 2)
     assert wish.overhead == pytest.approx(7.4 * GIB, rel=1e-6)
-    assert (wish.concurrency, wish.fills) == (1, True)
+    assert (wish.concurrency, wish.fills, wish.prefill) == (1, True, 64)
 
 
 def test_what_the_planner_does_not_know_is_left_to_the_engine(tmp_path: Path) -> None:
-    engine = {"extra_args": ["--kv-cache-dtype", "of-tomorrow", "--quantization", "experts_int8"]}
+    engine = {
+        "extra_args": [
+            "--kv-cache-dtype",
+            "of-tomorrow",
+            "--quantization",
+            "experts_int8",
+            "--max-num-batched-tokens=auto",
+        ]
+    }
     found = finding(tmp_path, 118, dev={"engine": {**engine, "gpu_memory_utilization": 0.4}})
     assert isinstance(found, Ok)
 
