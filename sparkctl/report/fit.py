@@ -111,7 +111,10 @@ def _mark(part: tuple[str, str, str, str], glyphs: Glyphs) -> str:
 
 def _most(verdict: Verdict) -> Iterator[Line]:
     """What fits at most."""
-    wish = verdict.wish
+    wish, made_for = verdict.wish, verdict.checkpoint.shape.max_len
+    if 0 < made_for < wish.max_model_len:
+        text = f"made for {made_for} tokens: an engine refuses more, unless rope_scaling stretches its positions"
+        yield Line(text, "yellow", 2)
     requests = plural(wish.concurrency, "request")
     yield Line(f"longest context with {requests}: {verdict.longest or 'none'}", indent=2)
     yield Line(f"most requests of {wish.max_model_len} tokens at once: {verdict.most or 'none'}", indent=2)

@@ -86,6 +86,12 @@ def test_a_folder_and_sparks_that_are_not_there(cli: Cli, folder: Path) -> None:
     assert "concurrency 2" in cli.out
 
 
+def test_more_tokens_than_a_model_was_made_for_are_named(cli: Cli, folder: Path) -> None:
+    for tokens, told in (("131072", False), ("131073", True)):
+        assert cli("fit", str(folder), "--offline", "--max-model-len", tokens) == 0
+        assert ("made for 131072 tokens" in cli.out) == told
+
+
 def test_a_folder_against_nodes_that_are_there(cli: Cli, folder: Path) -> None:
     answering(cli, "source=cache\nconfig=never asked")
     assert cli("fit", str(folder), "--json") == 0
