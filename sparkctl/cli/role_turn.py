@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sparkctl.cli.clock import Clock
 from sparkctl.cli.common import Options, load_config, open_sessions, wants_of
 from sparkctl.cli.plan import show_plan
 from sparkctl.cli.take_back import take_back
 from sparkctl.cli.up import blocked_error, confirm_replacing
 from sparkctl.cli.work import Work, errors_of, perform, stoppable
-from sparkctl.core.events import Event, StepEnded
 from sparkctl.core.executor import Outcome, execute, undo
 from sparkctl.core.lock import Lock, held
 from sparkctl.core.plan import Plan, gather, make_plan, make_undo
@@ -63,32 +63,12 @@ class Wish:
         return f"role {self.verb} {self.name}"
 
 
-@dataclass
-class Clock:
-    """Seconds from the start to each mark; the first token is heard of in the events of a run."""
-
-    token_step: str
-    began: float = field(default_factory=time.monotonic)
-    marks: dict[str, float] = field(default_factory=dict)
-
-    def mark(self, name: str) -> None:
-        """Now."""
-        self.marks[name] = time.monotonic() - self.began
-
-    def listening(self, emit: Callable[[Event], None]) -> Callable[[Event], None]:
-        """The same listener, with an ear for the token."""
-
-        def hear(event: Event) -> None:
-            if isinstance(event, StepEnded) and event.id == self.token_step:
-                self.mark("token")
-            emit(event)
-
-        return hear
-
-
 @dataclass(frozen=True)
 class Turn:
-    """One launch or switch of the role `new`, with everything that it needs; `stop` ends all its runs."""
+    """One launch or switch of the role `new`, with everything that it needs.
+
+    `served` is whether it answers already; `stop` ends all its runs.
+    """
 
     screen: Screen
     config: "Config"
@@ -97,6 +77,7 @@ class Turn:
     lock: Lock
     wish: Wish
     clock: Clock
+    served: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
 
     def take(self) -> int:
@@ -119,9 +100,9 @@ class Turn:
         if later and (errors := self._run(made, "prepare")):
             return self.screen.fail(*errors)
         self.clock.mark("prepared")
-        if errors := self._change(leaving, wakes=wakes):
-            served = states[self.new.name].state is State.RUNNING
-            return replace(self, stop=threading.Event())._give_back(errors, leaving, served=served)
+        turn = replace(self, served=states[self.new.name].state is State.RUNNING)
+        if errors := turn._change(leaving, wakes=wakes):
+            return replace(turn, stop=threading.Event())._give_back(errors, leaving)
         if errors := self._make_room(going, "alone") or self._forget(leaving):
             return self.screen.fail(*errors)
         self._report(states, leaving, going)
@@ -182,14 +163,11 @@ class Turn:
         tired = [each.role for each in leaving if each.sleeps]
         return self._undo([step for one in tired for step in forgetting(self.config, one)], "forget")
 
-    def _give_back(self, errors: list[SparkctlError], leaving: Sequence[Leaving], *, served: bool) -> int:
-        """Take away what does not serve, and let those serve again that made room for it.
-
-        Where the new role `served` before, that was put back by now, and stays.
-        """
+    def _give_back(self, errors: list[SparkctlError], leaving: Sequence[Leaving]) -> int:
+        """Take away what does not serve, and let those serve again that made room for it."""
         self.screen.tell(f"{self.new.name} did not come up", "red")
         with stoppable(self.stop, self.screen.tell):
-            lost = [] if served else caught(self._clear)
+            lost = [] if self.served else caught(self._clear)  # what served before was put back by now
             failed = {each.role.name: caught(partial(self._restore, each)) for each in leaving}
         self.screen.put(restored=[name for name, why in failed.items() if not why])
         return self.screen.fail(*errors, *lost, *(error for why in failed.values() for error in why))
@@ -226,7 +204,7 @@ class Turn:
         outcome = self._perform(
             lambda say, stop: execute(made, self.sessions, self.clock.listening(say), stop, keep), key
         )
-        if key == "run":
+        if key == "run" and (self.served or not outcome.interrupted):  # else it is cleared away here
             take_back(self.screen, self.config.cluster, self.sessions, self.lock, outcome)
         return self._errors(outcome)
 
