@@ -156,8 +156,12 @@ def _secrets(config: "Config") -> Iterable[Step]:
 
 
 def _engines(config: "Config") -> Iterable[Step]:
-    """What any engine of sparkctl's own keeps on a node, wanted by nothing: as much of it as is not served now."""
+    """What any engine of sparkctl's own keeps on a node, wanted by nothing: as much of it as is not served now.
+
+    A worker that answered clients of its own has the API key, too.
+    """
     secrets = {registry.engine(name).rank_secret(backend) for name in registry.ENGINES for backend in Backend}
+    secrets.add(API_KEY)
     for node in config.cluster.nodes:
         yield OllamaStoreStep(config.cluster, node)
         yield from (SecretStep(config.cluster, node, secret, wanted=False) for secret in sorted(secrets - {""}))
