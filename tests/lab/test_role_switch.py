@@ -44,6 +44,7 @@ ROLES = {
     "broken": role(8005, LARGE, "memory"),
     "slow": role(8006, fault="slow"),
     "sick": role(8007, fault="completions"),
+    "late": role(8008, LARGE, "slow"),
 }
 HELPER = {"model": {"id": MODEL}, "nodes": [1], "ports": {"api": 8010}, "engine": {"weights_gib": 0.1}}
 
@@ -58,8 +59,9 @@ def prepared(bare: None, lab: TestLab, tmp_path_factory: pytest.TempPathFactory)
     assert_ok(first("stop", "-y", profile=profile(first)))
 
 
-def profile(deploy: Deployment) -> Path:
-    models = {"helper": HELPER, **ROLES}
+def profile(deploy: Deployment, **changes: object) -> Path:
+    """All the roles, some of them with `changes`."""
+    models = {"helper": HELPER, **ROLES, **changes}
     return deploy.profile(
         image={"ref": STUB}, model=None, models=models, engine={"gpu_memory_utilization": 0.05, "overhead_gib": 0.1},
         timeouts={"ready_s": 60, "drain_s": 2},
@@ -117,7 +119,7 @@ def test_a_role_is_launched_and_up_leaves_it_alone(deploy: Deployment, lab: Test
 def test_what_does_not_fit_is_refused(deploy: Deployment, lab: TestLab) -> None:
     before = ids(lab)
     said = act(deploy, "launch", "dev", "-y")
-    assert_clear(said, 1, "dev 0.46 + architect 0.46 = 0.92", "0.9 is the most", "sparkctl role switch dev")
+    assert_clear(said, 1, "dev 0.46 + architect 0.46 = 0.92", "0.9 is the most", "let architect make room: sparkctl role switch")
     assert_clear(act(deploy, "switch", "dev"), 1, "needs a confirmation")
     assert_clear(act(deploy, "launch", "dve"), 1, "there is no role dve; did you mean dev?")
     assert ids(lab) == before
@@ -147,6 +149,22 @@ def test_a_role_that_does_not_come_up_gives_the_place_back(deploy: Deployment, n
     assert states(deploy)[name] == "stopped"
 
 
+def test_ctrl_c_in_the_middle_of_a_switch_gives_the_place_back(deploy: Deployment, lab: TestLab) -> None:
+    with deploy.started("role switch", "late", "-y", profile=profile(deploy)) as switch:
+        switch.wait_for(lambda: "late" in ids(lab))
+        switch.interrupt()
+        assert_clear(switch.result(), 130, "late did not come up", "architect serves again")
+    assert running(deploy) == {"architect", "po"}
+    assert states(deploy)["late"] == "stopped"
+
+
+def test_a_change_that_fails_leaves_the_role_as_it_was(deploy: Deployment, lab: TestLab) -> None:
+    worse = profile(deploy, architect=role(8000, LARGE, "memory"))
+    assert_clear(deploy("role launch", "architect", "-y", profile=worse), 1, "Free memory on device", "was put back")
+    assert running(deploy) == {"architect", "po"}
+    assert_clear(act(deploy, "launch", "architect"), 0, "no changes")
+
+
 def test_loading_unhealthy_and_crashed_are_told_apart(deploy: Deployment, lab: TestLab) -> None:
     with deploy.started("role launch", "slow", "-y", profile=profile(deploy)) as launch:
         launch.wait_for(lambda: "slow" in ids(lab))
@@ -157,7 +175,7 @@ def test_loading_unhealthy_and_crashed_are_told_apart(deploy: Deployment, lab: T
     lab.head.root("sh", "-c", f"pkill -STOP {child}")
     said = act(deploy, "status")
     lab.head.root("sh", "-c", f"pkill -CONT {child}")
-    assert_clear(said, 2, "the API has answered, and does not any more", "sparkctl role launch po")
+    assert_clear(said, 2, "the API has answered, and does not any more", "next: sparkctl role launch")
     lab.head.root("docker", "pause", f"{PREFIX}po")
     assert states(deploy)["po"] == "unhealthy"
     lab.head.root("docker", "unpause", f"{PREFIX}po")
@@ -191,7 +209,15 @@ def test_roles_that_sleep_stay_resident(deploy: Deployment, lab: TestLab) -> Non
     assert running(deploy) == {"dev"}
 
 
-def test_the_real_engine_beside_another_model(deploy: Deployment) -> None:
+def test_who_hangs_is_ended_rather_than_asked_to_sleep(deploy: Deployment, lab: TestLab) -> None:
+    assert_ok(act(deploy, "switch", "napper", "-y"))
+    lab.head.root("sh", "-c", f"pkill -STOP -P $(docker inspect -f '{{{{.State.Pid}}}}' {PREFIX}napper)")
+    switch = told(act(deploy, "switch", "dev", "--json", "-y"))["switch"]
+    assert (switch["left"], switch["slept"]) == (["napper"], [])
+    assert running(deploy) == {"dev"}
+
+
+def test_the_real_engine_beside_another_model(deploy: Deployment, lab: TestLab) -> None:
     """A model on each node; a request that names no temperature gets that of the role."""
     assert_ok(deploy("stop", "-y", profile=profile(deploy)))
     assert_ok(shipped(deploy, "up", "-y"))
@@ -205,6 +231,13 @@ def test_the_real_engine_beside_another_model(deploy: Deployment) -> None:
     assert switch["left"] == ["architect"]
     assert_ok(shipped(deploy, "role test", "dev"))
     assert_ok(shipped(deploy, "test"))
+    lab.head.root("sh", "-c", f"pkill -KILL -P $(pgrep -P $(docker inspect -f '{{{{.State.Pid}}}}' {PREFIX}dev))")
+    lab.head.ssh(f"docker wait {PREFIX}dev")
+    crashed = shipped(deploy, "role status", "dev")
+    assert_clear(crashed, 2, "crashed", "vllm-dev exited with status 0", "next: sparkctl role logs")
+    assert_ok(shipped(deploy, "role launch", "po", "-y"))
+    lab.head.ssh(f"docker stop {PREFIX}po")
+    assert_clear(shipped(deploy, "role status", "po"), 0, "stopped, by hand or by the memory guard")
     assert_ok(shipped(deploy, "stop", "-y"))
 
 
