@@ -119,7 +119,7 @@ def test_a_role_is_launched_and_up_leaves_it_alone(deploy: Deployment, lab: Test
 def test_what_does_not_fit_is_refused(deploy: Deployment, lab: TestLab) -> None:
     before = ids(lab)
     said = act(deploy, "launch", "dev", "-y")
-    assert_clear(said, 1, "dev 0.46 + architect 0.46 = 0.92", "0.9 is the most", "let architect make room: sparkctl role switch")
+    assert_clear(said, 1, "dev 0.46 + architect 0.46 = 0.92", "0.9 is the most", "let architect make room: sparkctl")
     assert_clear(act(deploy, "switch", "dev"), 1, "needs a confirmation")
     assert_clear(act(deploy, "launch", "dve"), 1, "there is no role dve; did you mean dev?")
     assert ids(lab) == before
