@@ -71,8 +71,10 @@ def find_sources(node: str, session: "Session", cluster: str) -> list[Source]:
     return [Source(node, service, container) for service, _, container in services]
 
 
-def choose(sources: Sequence[Source], errors: Sequence[SparkctlError], component: str, cluster: str) -> list[Source]:
-    """Those of one component, or all.
+def choose(
+    sources: Sequence[Source], errors: Sequence[SparkctlError], component: str, cluster: str, start: str = ""
+) -> list[Source]:
+    """Those of one component, or all; `start` is the command that brings it, where that is not `up`.
 
     Raises SparkctlError where there is none, naming what there is, or `errors` where they may be why.
     """
@@ -82,13 +84,13 @@ def choose(sources: Sequence[Source], errors: Sequence[SparkctlError], component
     if not sources and errors:
         raise _together(errors)
     if not sources:
-        raise SparkctlError(f"cluster {cluster} has no containers there", fix="deploy first: sparkctl up")
+        raise SparkctlError(f"cluster {cluster} has no containers there", fix=start or "deploy first: sparkctl up")
     where, names = f"cluster {cluster}", ", ".join(source.name for source in sources)
     if errors:
         lost = "; ".join(error.what for error in errors)
         what = f"there is no container of {component} on the nodes that could be asked"
         raise UnreachableError(what, where=f"{where}: {lost}", fix=f"there are: {names}")
-    raise SparkctlError(f"there is no container of {component}", where=where, fix=f"there are: {names}")
+    raise SparkctlError(f"there is no container of {component}", where=where, fix=start or f"there are: {names}")
 
 
 def _together(errors: Sequence[SparkctlError]) -> SparkctlError:

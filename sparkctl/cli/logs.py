@@ -34,14 +34,19 @@ def logs(
     return show_logs(options, load_config(options), component, node, follow=follow, tail=tail)
 
 
-def show_logs(options: Options, config: "Config", component: str, node: str, *, follow: bool, tail: int) -> int:
-    """Print the logs of a component, or of all, on one node or on all; answers with the exit code."""
+def show_logs(
+    options: Options, config: "Config", component: str, node: str, *, follow: bool, tail: int, start: str = ""
+) -> int:
+    """Print the logs of a component, or of all, on one node or on all; answers with the exit code.
+
+    `start` is the command that brings the component, where that is not `up`.
+    """
     from sparkctl.cli.ssh import find_node
 
     screen = options.screen("logs")
     nodes = (find_node(config, node),) if node else config.cluster.nodes
     with reaching(config, nodes, options) as (found, errors):
-        sources = choose(found, errors, component, config.cluster.name)
+        sources = choose(found, errors, component, config.cluster.name, start)
         for error in errors:
             complain(error)
         lines = follow_all(sources, tail, complain) if follow else read_all(sources, tail, complain)

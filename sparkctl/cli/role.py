@@ -142,7 +142,8 @@ def logs(
 
     config = load_config(options)
     wanted = role(config, name)
-    return show_logs(options, config, api_service(wanted), wanted.cluster.head.name, follow=follow, tail=tail)
+    service, node, start = api_service(wanted), wanted.cluster.head.name, f"sparkctl role launch {name}"
+    return show_logs(options, config, service, node, follow=follow, tail=tail, start=start)
 
 
 @app.command()

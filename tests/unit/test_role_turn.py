@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_fakes import Cli, FakeStep, World, small_world
+from cli_fakes import Cli, FakeEngine, FakeLog, FakeStep, World, small_world
 from test_roles import GIB_KB, TEXT, TOKEN
 
 from sparkctl.core.step import Layer, Step
@@ -148,3 +148,11 @@ def test_memory_that_does_not_come_back_gives_the_place_back(roles: Roles, monke
     assert switch(roles, "architect") == 1
     assert "MemAvailable cannot be read" in roles.cli.err
     assert roles.running == {"dev"}
+
+
+def test_the_log_of_a_role_that_never_ran_comes_after_its_launch(roles: Roles) -> None:
+    """`up`, which brings a container of everything else, starts no role."""
+    for logs in ((), (FakeLog("vllm-po", "2026-01-01T00:00:01Z ready"),)):
+        roles.cli.hosts[HEAD].engine = FakeEngine(*logs)  # type: ignore[assignment]
+        assert roles.cli("role", "logs", "dev", "--profile", "team") == 1
+        assert roles.cli.err.endswith("next: sparkctl role launch --profile team dev\n")
