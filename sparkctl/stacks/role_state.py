@@ -73,7 +73,7 @@ class Look:
         probes += [self._sleep.probe] if self._may_sleep else []
         loaders = (want for step in self._loading for want in step.wants)
         nodes = (Want(node.name, probe) for node in self.role.cluster.nodes for probe in (CONTAINERS, HOST))
-        return (*dict.fromkeys((*nodes, *loaders)), *(Want(head, probe) for probe in probes))
+        return (*nodes, *loaders, *(Want(head, probe) for probe in probes))
 
     @property
     def serving(self) -> ServingStep:
