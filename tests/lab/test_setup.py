@@ -19,6 +19,7 @@ SECOND_NIC = "enP2p1s0f1np1"
 PASSWORD = "to-be-asked-once"
 ENGINE = "/etc/docker/daemon.json"
 RULE = "/etc/sudoers.d/90-nvidia"
+WRAPPER = "/usr/local/sbin/netplan"
 RESTART = "systemctl reset-failed docker.socket docker.service || true; systemctl restart docker"
 
 pytestmark = pytest.mark.lab
@@ -153,12 +154,36 @@ def test_a_netplan_that_cuts_the_node_off_is_taken_back(
         assert "no fabric address may belong to the network by which you reach the node" in said
         assert "netplan@spark-2" not in said.partition("Plan:")[2], "the worker is not cut off, too"
         assert [network(machine) for machine in lab.nodes] == before
-        assert (
-            lab.head.root("bash", "-c", "ls /run | grep sparkctl; systemctl list-timers | grep sparkctl", check=False)
-            == ""
-        )
+        assert _left_over(lab.head) == ""
     finally:
         admin("setup", "--undo", "--purge", "--yes")
+
+
+def test_a_netplan_that_cannot_be_applied_goes_back_before_its_time(
+    lab: TestLab, admin: Admin[TestLab], bare: None, tmp_path: Path
+) -> None:
+    profile = write_profile(tmp_path, "refused", setup={"netplan": {"confirm_s": 300}})
+    before = [network(machine) for machine in lab.nodes]
+    broken = 'if [ "$1" = apply ]; then echo "no such renderer" >&2; exit 1; fi; exec /usr/sbin/netplan "$@"'
+    lab.head.root("install", "-m", "755", "/dev/null", WRAPPER)
+    lab.head.root("bash", "-c", f'printf "#!/bin/sh\\n%s\\n" "$0" >{WRAPPER}', broken)
+    try:
+        began = time.monotonic()
+        said = admin.serving(profile)("setup", "--sudoers", "--yes", code=1).text
+        assert time.monotonic() < began + 300, "nobody waits for the timer"
+        assert "netplan failed on spark-1, which went back to what it had" in said and "no such renderer" in said
+        assert [network(machine) for machine in lab.nodes] == before
+        assert _left_over(lab.head) == ""
+    finally:
+        lab.head.root("rm", WRAPPER)
+        admin("setup", "--undo", "--purge", "--yes")
+
+
+def _left_over(machine: Machine) -> str:
+    """Of a change of netplan that was not kept."""
+    return machine.root(
+        "bash", "-c", "ls /run | grep sparkctl; systemctl list-units | grep sparkctl-netplan", check=False
+    )
 
 
 def test_a_laptop_that_vanishes_leaves_the_network_as_it_was(
