@@ -257,7 +257,7 @@ def main():
         os.makedirs(os.path.dirname(ref), exist_ok=True)
         with open(ref, "w") as file:
             file.write(commit)
-    record = {"commit": commit, "files": got, "ours": is_ours(begun)}
+    record = {"commit": commit, "files": got, "allow": JOB["allow"], "ours": is_ours(begun)}
     with open(JOB["marker"] + ".new", "w") as file:
         json.dump(record, file)
     os.replace(JOB["marker"] + ".new", JOB["marker"])

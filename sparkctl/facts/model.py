@@ -3,25 +3,36 @@
 import glob
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from sparkctl.facts.probe import Answer, Probe
 from sparkctl.topology import Cluster, Node
 
+EVERY = frozenset({"*"})
+"""The globs that leave no file out."""
+
 
 @dataclass(frozen=True)
 class ModelFact:
-    """A model that was downloaded whole: its commit, its files with sizes in bytes, and what is there of them."""
+    """A model that was downloaded whole: its commit, its files with sizes in bytes, and what is there of them.
+
+    `allow` are the globs of file names that the download was asked for.
+    """
 
     commit: str
     wished: Mapping[str, int]
     present: Mapping[str, int]
+    allow: frozenset[str] = EVERY
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Files that are gone or have another size."""
         return tuple(name for name, size in self.wished.items() if self.present.get(name) != size)
+
+    def covers(self, allow: Collection[str]) -> bool:
+        """Whether the download was asked for what these globs mean, too."""
+        return self.allow in (EVERY, frozenset(allow))
 
     @property
     def size(self) -> int:
@@ -88,12 +99,13 @@ def _model(answer: Answer) -> ModelFact | None:
         record = json.loads(first)
         commit = str(record["commit"])
         files = {str(name): int(size) for name, size in record["files"]}
-    except (ValueError, KeyError, TypeError):
+        allow = frozenset(map(str, record.get("allow", EVERY)))
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     rows = (line.partition(" ") for line in rest.splitlines())
     found = {path: int(size) for size, _, path in rows if size.isdigit()}
     present = {path.removeprefix(f"{commit}/"): size for path, size in found.items() if path.startswith(f"{commit}/")}
-    return ModelFact(commit, files, present)
+    return ModelFact(commit, files, present, allow)
 
 
 def _records(answer: Answer) -> ModelRecords:

@@ -1,6 +1,6 @@
 """What the models of a deployment need on the nodes: images and model files, each brought once whoever shares it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,8 +95,8 @@ def model_steps(config: "Config") -> Iterable[Step]:
     yield from (OllamaStoreStep(cluster, node) for node in dict.fromkeys(s.cluster.head for s in own))
     for (repo, revision), first in Goods(config).models.items():
         name = f"model{first.suffix}"
-        yield _model(config, first, name)
         users = [s for s in config.served if (s.model.id, s.model.revision) == (repo, revision)]
+        yield _model(config, first, name, globs([s.model.allow for s in users]))
         if store.kind == "copy":
             workers = _workers(cluster, users)
             yield from copy.steps(cluster, repo, caches(config), store.parallel, workers=workers, model=name)
@@ -127,14 +127,19 @@ def _login(config: "Config", served: "Served") -> Login | None:
     return Login(user, password) if user and password else None
 
 
-def _model(config: "Config", served: "Served", name: str) -> ModelStep:
+def globs(wished: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The globs of files that several models of one repository ask for together; none asks for all."""
+    return tuple(dict.fromkeys(glob for each in wished for glob in each)) if all(wished) else ("*",)
+
+
+def _model(config: "Config", served: "Served", name: str, allow: tuple[str, ...]) -> ModelStep:
     cluster, model, settings = config.cluster, served.model, config.settings
     source = ModelSource(
         model=model.id,
         revision=model.revision,
         endpoint=settings.hf_endpoint or PUBLIC_HUB,
         hf_cache=caches(config)[cluster.head.name],
-        allow=model.allow or ("*",),
+        allow=allow,
     )
     token = (step_id(f"secret-{HF_TOKEN}", cluster.head.name),) if settings.hf_token.get_secret_value() else ()
     return ModelStep(cluster, source, secret_path(cluster, cluster.head, HF_TOKEN), name, extra_needs=token)

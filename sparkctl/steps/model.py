@@ -61,6 +61,8 @@ class ModelStep(OnHead):
             return Absent((download,))
         if fact.missing:
             return Drifted((f"{len(fact.missing)} of {len(fact.wished)} files are missing or cut",), (download,))
+        if not fact.covers(self.source.allow):
+            return Drifted(("it was brought with other globs in model.allow",), (download,))
         return Ok(f"{fact.commit[:12]}, {fact.size / 2**30:.1f} GiB")
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:

@@ -16,7 +16,7 @@ import pytest
 from homes import HomeNode
 
 from sparkctl.core.actions import Script
-from sparkctl.core.step import Absent, Ok
+from sparkctl.core.step import Absent, Drifted, Ok
 from sparkctl.data import template
 from sparkctl.facts.probe import Facts, frame, unframe
 from sparkctl.lab import hub
@@ -159,6 +159,17 @@ def test_a_commit_that_came_as_a_branch_is_there(node: Node) -> None:
         assert isinstance(step.check(facts_of(step)), Absent)
 
 
+def test_what_a_profile_asks_for_beyond_the_last_download_is_fetched(node: Node) -> None:
+    node.download(allow=["config.json"])
+    for allow, found in ((("config.json",), Ok), (("*.safetensors",), Drifted), (("*",), Drifted)):
+        step = step_at(node, "main", allow)
+        assert isinstance(step.check(facts_of(step)), found)
+    node.download(allow=["*"])
+    for allow in (("config.json",), ("*",)):
+        step = step_at(node, "main", allow)
+        assert isinstance(step.check(facts_of(step)), Ok)
+
+
 def test_purge_under_another_revision_takes_what_the_first_one_brought(node: Node) -> None:
     node.download()
     step = step_at(node, "v1")
@@ -170,9 +181,9 @@ def test_purge_under_another_revision_takes_what_the_first_one_brought(node: Nod
     assert not node.state.exists()
 
 
-def step_at(node: Node, revision: str) -> ModelStep:
+def step_at(node: Node, revision: str, allow: tuple[str, ...] = ("*",)) -> ModelStep:
     head = HomeNode("spark-1", Role.HEAD, "127.0.0.1", "nvidia", root=str(node.root))
-    source = ModelSource("lab/tiny", revision, node.endpoint, str(node.root / "cache"))
+    source = ModelSource("lab/tiny", revision, node.endpoint, str(node.root / "cache"), allow)
     return ModelStep(Cluster("lab", head), source, "")
 
 

@@ -14,6 +14,7 @@ from sparkctl.runtimes.docker import ContainerStep
 from sparkctl.stacks import serving
 from sparkctl.stacks.workload import Workload
 from sparkctl.steps.leftovers import LeftoversStep
+from sparkctl.steps.model import ModelStep
 from sparkctl.steps.serving import ServingStep
 
 TEXT = """
@@ -83,6 +84,19 @@ def test_up_starts_what_does_not_wait_and_brings_all_that_is_needed_once(world: 
     wanted = {need for step in steps if step.layer is not Layer.HOST for need in step.needs}
     assert wanted - {id_of(step) for step in steps} == set(), "every need is a step"
     assert len(ordered(steps)) == len(steps)
+
+
+@pytest.mark.parametrize(
+    ("small", "sleeper", "fetched"),
+    [("", "", ("*",)), ("a*", "", ("*",)), ("a*", "b*", ("a*", "b*")), ("a*", "a*", ("a*",))],
+)
+def test_two_models_of_one_repository_bring_what_either_asks_for(
+    world: World, small: str, sleeper: str, fetched: tuple[str, ...]
+) -> None:
+    text = TEXT.replace("lab/small, served_name", f"lab/small, allow: [{small and repr(small)}], served_name")
+    text = text.replace("{id: lab/small}", f"{{id: lab/small, allow: [{sleeper and repr(sleeper)}]}}")
+    made = [s for s in serving.steps(world.profile("pair", text).load("pair")) if isinstance(s, ModelStep)]
+    assert [step.source.allow for step in made if step.source.model == "lab/small"] == [fetched]
 
 
 def test_names_of_services_and_volumes_are_each_model_s_own(world: World) -> None:
