@@ -98,7 +98,10 @@ def show_taking(
 ) -> int:
     """Show what `take` would take away; a look needs no lock, whose file would stay on the head."""
     with reach_all(config, options, command) as sessions:
-        show_undo(screen, config.cluster.name, _present(sessions, config, todo, command, layers, refuse))
+        items = _present(sessions, config, todo, command, layers, refuse)
+    show_undo(screen, config.cluster.name, items)
+    if not items:
+        return end(screen, "nothing to remove")
     screen.finish()
     return 0
 

@@ -30,6 +30,8 @@ def test_setup_is_done_once_and_undone(cli: Cli) -> None:
     assert cli("setup", "--undo", "--yes", "--json", "-q") == 0
     assert cli.document["result"] == "done"
     assert set(cli.world.states.values()) == {"absent"}
+    assert cli("setup", "--undo", "--dry-run") == 0
+    assert cli.out == "nothing to remove\n"
 
 
 def test_an_undo_under_a_deployment_is_refused(cli: Cli) -> None:
