@@ -14,7 +14,7 @@ from sparkctl.data import node_program
 from sparkctl.facts.engine import api_probe
 from sparkctl.facts.kept import MODULES
 
-DOCKER = '''#!{python}
+DOCKER = '''#!{python} -IS
 """A stand-in for docker: containers are entries of a JSON file, and every change is a line of a log."""
 import fcntl, json, os, sys
 folder, node = "{folder}", os.environ.get("NODE", "spark-1")
@@ -32,12 +32,10 @@ elif verb == "inspect":
         c = mine[i]
         print(i, "/" + c["name"], c["status"], c["started"], "2026-11-21T10:00:00.5Z", c["code"], c["spec"])
 elif verb == "volume":
-    file = f"{{folder}}/volumes-{{node}}"
-    if rest[0] == "ls":
-        print(open(file).read() if os.path.exists(file) else "", end="")
-    else:
-        with open(folder + "/log", "a") as log:
-            print("volume", *rest, file=log)
+    with open(folder + "/log", "a") as log:
+        print("volume", *rest, file=log)
+    if rest[-1].endswith("vllm-tmp"):
+        sys.exit("volume is in use")
 elif verb == "exec":
     print(json.dumps([[a, 1.0] for a in ("10.0.0.1", "10.0.0.2")]))
 else:
@@ -65,6 +63,24 @@ SSH = """#!/bin/sh
 [ -e "{folder}/away-$1" ] && exit 255
 NODE=$1 exec sh -c "$2"
 """
+CUT_SHORT = 99
+CUT = f"""
+import os, pathlib, subprocess
+def counted(function):
+    def change(*words, **more):
+        global CHANGES
+        said = str(words)
+        if not any(look in said for look in ("inspect", "/proc", "cat", "curl", "MemAvailable", "exec")):
+            CHANGES -= 1
+            if CHANGES < 0:
+                os._exit({CUT_SHORT})
+        return function(*words, **more)
+    return change
+subprocess.run = counted(subprocess.run)
+for name in ("replace", "unlink"):
+    setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
+"""
+"""Ends the process, as a power cut would, before a file is put in place or removed, or a container is changed."""
 SERVICES = (
     ("ray-head", "spark-1", ()),
     ("ray-worker", "spark-2", ("ray-head",)),
@@ -109,6 +125,20 @@ class World:
         (self.folder / f"boot-{node}").write_text(f"{name}\n")
         if name != "first":
             self.put({i: c | ({"status": "exited"} if c["node"] == node else {}) for i, c in self.containers.items()})
+
+    def keep(self) -> dict[Path, str]:
+        """All that is on the nodes' disks."""
+        return {path: path.read_text() for path in self.folder.rglob("*") if path.is_file()}
+
+    def put_back(self, kept: dict[Path, str]) -> None:
+        """As it was then."""
+        for path in self.folder.rglob("*"):
+            if path.is_file() and path not in kept:
+                path.unlink()
+        for path, text in kept.items():
+            if not path.exists() or path.read_text() != text:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
 
     @property
     def containers(self) -> dict[str, Any]:
@@ -179,6 +209,7 @@ class World:
                 for service, node, stands_on in SERVICES
             ],
             "api": {"node": "spark-1", "look": look.script, "seconds": 2},
+            "services": [{"node": node, "volumes": [f"sparkctl-lab-{service}-tmp"]} for service, node, _ in SERVICES],
             "by": "tester@laptop",
             "changes": [],
         }
@@ -198,10 +229,20 @@ class World:
         code = "from keeper.watch import Watch\nfrom keeper.unit import Unit\neyes = Watch()\n"
         assert self._run("-c", code + "eyes.tend(Unit('serving'))\n" * times) == 0, self.said
 
+    def go_round(self, times: int) -> None:
+        """What the watch does in so many rounds, whatever goes wrong in one."""
+        code = "from keeper import watch\nwatch.POLL_SECONDS = 0\neyes = watch.Watch()\n"
+        assert self._run("-c", code + "watch.look_round(eyes)\n" * times) == 0, self.said
+
     def look_until_settled(self) -> None:
         """What the watch does until the change is no more in progress."""
         code = "from keeper.watch import Watch\nfrom keeper.unit import Unit\neyes, unit = Watch(), Unit('serving')\n"
         assert self._run("-c", code + "while unit.wish:\n    eyes.tend(unit)\n") == 0, self.said
+
+    def keeper_cut_short(self, after: int, *words: str) -> bool:
+        """Have the keeper do one thing, and end it before the change with that number; whether it came so far."""
+        code = f"CHANGES = {after}\n{CUT}\nfrom keeper.__main__ import main\nmain({[*words]})\n"
+        return self._run("-c", code) == CUT_SHORT
 
     def _run(self, *argv: str) -> int:
         path = f"{self.folder}/bin:{os.environ['PATH']}"
@@ -209,6 +250,17 @@ class World:
         done = subprocess.run([sys.executable, *argv], env=env, capture_output=True, text=True, timeout=60)
         self.said = done.stdout + done.stderr
         return done.returncode
+
+    def check(self, after: int) -> None:
+        """One generation serves, whole, under its names; all is on record, and nothing is left of the other."""
+        ids, good = self.running(), self.unit("good")
+        assert ids == {f"{good['digest']}-{service}" for service in PLACES}, after
+        assert {*self.containers} == ids == {*good["ids"].values()}, after
+        assert not any(found["name"].endswith("-previous") for found in self.containers.values()), after
+        assert {digest for _, digest, outcome in self.history if outcome == "serves"} == {"one", good["digest"]}, after
+        assert len(self.history) <= 2, after
+        assert (self.unit("wish"), "replaced" in good) == ({}, False), after
+        assert (self.home / "secrets/spark-1/secret").read_text() == "the key", after
 
     def log(self) -> list[str]:
         """What was done to containers since the last look at the log."""

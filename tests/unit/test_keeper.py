@@ -135,10 +135,10 @@ def test_change_that_serves_replaces_the_old_for_good(world: World) -> None:
     world.wish("two")
     world.set_aside("one")
     world.make("two")
-    (world.folder / "volumes-spark-1").write_text("sparkctl-lab-tmp\n")
     assert world.keeper("commit", "serving") == 0
     assert {*world.containers} == {"two-ray-head", "two-ray-worker", "two-vllm"}
-    assert "volume rm tmp" in world.log(), "of the volumes that are ours and unused"
+    volumes = [line for line in world.log() if line.startswith("volume")]
+    assert volumes == ["volume rm ray-head-tmp", "volume rm ray-worker-tmp", "volume rm vllm-tmp"], "which is in use"
     assert world.history == [(1, "one", "serves"), (2, "two", "serves")]
 
 
@@ -230,6 +230,86 @@ def test_old_stack_that_does_not_come_back_either_is_said(world: World) -> None:
     assert world.keeper("restore", "serving", "why") == 1
     assert "generation 1 did not come back either: vllm@spark-1 ended with status 1" in world.note
     assert world.unit("wish") == {}
+
+
+def test_old_stack_that_is_gone_is_said_once_and_not_tried_for_ever(world: World) -> None:
+    world.wish("two")
+    world.set_aside("one")
+    state = world.containers
+    del state["one-vllm"]
+    world.put(state)
+    world.make("two", only=("ray-head",))
+    world.go_round(times=4)
+    gone = "container sparkctl-lab-vllm on spark-1 is gone: run sparkctl up"
+    assert world.note.endswith(f"generation 1 cannot be put back: {gone}")
+    assert world.history == [
+        (1, "one", "serves"),
+        (2, "two", "failed: sparkctl was cut off in the middle of a change"),
+    ]
+
+
+def test_change_that_cannot_be_taken_back_yet_is_one_line_of_the_history(world: World) -> None:
+    world.wish("two")
+    world.set_aside("one")
+    world.make("two", works=False)
+    (world.folder / "away-spark-2").touch()
+    for _ in range(3):
+        assert world.keeper("restore", "serving", "why") == 1
+    assert world.note.startswith("why; generation 1 is not put back yet: spark-2: ")
+    (world.folder / "away-spark-2").unlink()
+    world.look()
+    assert world.history == [(1, "one", "serves"), (2, "two", "failed: why")]
+    assert world.running() == {"one-ray-head", "one-ray-worker", "one-vllm"}
+
+
+def test_failed_change_that_is_tried_again_and_serves_is_another_generation(world: World) -> None:
+    world.wish("two")
+    world.set_aside("one")
+    (world.folder / "away-spark-2").touch()
+    assert world.keeper("restore", "serving", "why") == 1
+    (world.folder / "away-spark-2").unlink()
+    world.make("two")
+    assert world.keeper("commit", "serving") == 0, world.said
+    assert world.history == [(1, "one", "serves"), (2, "two", "failed: why"), (3, "two", "serves")]
+    assert "failed" not in world.unit("good")
+
+
+def test_record_of_another_version_is_nothing_to_the_other_stacks(world: World) -> None:
+    strange = world.home / "units" / "another"
+    strange.mkdir()
+    (strange / "good.json").write_text('{"nodes": ["spark-1"]}')
+    world.boot("spark-1", "second")
+    world.go_round(times=1)
+    assert world.log()[-1] == "start vllm"
+    assert world.keeper("commit", "unknown") == 1
+    assert "nothing is on record for unknown: run sparkctl up" in world.said
+
+
+def test_containers_that_somebody_else_made_are_not_put_on_record(world: World) -> None:
+    """A laptop that slept through the keeper's work goes on with its change, which is on record no more."""
+    world.set_aside("one")
+    world.make("two")
+    assert world.keeper("commit", "serving") == 1
+    assert "sparkctl-lab-ray-head on spark-1 is not the one on record" in world.said
+    assert {*world.containers} >= {"one-ray-head", "one-vllm"}
+
+
+@pytest.mark.parametrize(("verb", "power"), [("commit", False), ("commit", True), ("restore", True)])
+def test_cut_short_at_any_point_one_generation_serves_in_the_end(world: World, verb: str, power: bool) -> None:
+    world.wish("two")
+    world.set_aside("one")
+    world.make("two", works=verb == "commit")
+    before, cut, after = world.keep(), True, 0
+    while cut:
+        cut = world.keeper_cut_short(after, verb, "serving", *(["why"] if verb == "restore" else []))
+        if power:
+            world.boot("spark-1", "second")
+            world.boot("spark-2", "second")
+        world.look(times=2)
+        world.check(after)
+        world.put_back(before)
+        after += 1
+    assert after > 8, "or nothing was cut short"
 
 
 def test_history_keeps_the_last_twenty(world: World) -> None:

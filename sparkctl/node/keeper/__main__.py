@@ -2,7 +2,7 @@
 
 import sys
 
-from .records import Failure
+from .records import Failure, alone
 from .unit import Unit
 from .watch import watch
 
@@ -10,20 +10,25 @@ from .watch import watch
 def main(words: list[str]) -> int:
     """Do one thing for sparkctl, or watch for ever."""
     verb, *rest = words
+    if verb == "watch":
+        watch()
     try:
-        if verb == "watch":
-            watch()
-        elif verb == "commit":
-            Unit(*rest).commit()
-        elif verb == "restore":
-            name, why = rest
-            Unit(name).restore(why)
-        elif verb == "forget":
-            Unit(*rest).forget()
-    except Failure as error:
+        with alone():
+            ask(verb, *rest)
+    except (Failure, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def ask(verb: str, name: str, why: str = "") -> None:
+    """One thing of one stack. Raises Failure, OSError."""
+    if verb == "commit":
+        Unit(name).commit()
+    elif verb == "restore":
+        Unit(name).restore(why)
+    elif verb == "forget":
+        Unit(name).forget()
 
 
 if __name__ == "__main__":

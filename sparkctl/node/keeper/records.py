@@ -1,8 +1,11 @@
 """Records on the head's disk, for root alone: JSON on one line, whole or not there."""
 
+import fcntl
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,10 @@ Record = dict[str, Any]
 
 class Failure(Exception):
     """What could not be done, in words for a reader."""
+
+
+class Gone(Failure):
+    """A container that is to be started is not there any more: no later try will find it."""
 
 
 def say(text: str) -> None:
@@ -32,14 +39,36 @@ def read(path: Path) -> Record:
 
 def write(path: Path, record: Record) -> None:
     """Put a record in place so that a power cut leaves the old one or the new one."""
+    put(path, json.dumps(record) + "\n")
+
+
+def put(path: Path, text: str) -> None:
+    """Put a file in place, for root alone, whole and on the disk once this returns."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    with new.open("w") as file:
-        json.dump(record, file)
-        file.write("\n")
+    new = path.with_name(path.name + ".new")
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:  # noqa: PTH123 - with a mode
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    new.replace(path)
+    move(new, path)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file another name in its folder, on the disk once this returns: what comes after it comes after it."""
+    source.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One keeper at a time: the one that watches, or one that a sparkctl has asked, which may have gone dark since."""
+    with (HOME / "busy").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def now() -> str:

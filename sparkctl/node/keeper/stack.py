@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .nodes import BOOT, Found, look, run
-from .records import HOME, Failure, Record, say
+from .records import HOME, Failure, Gone, Record, put, say
 
 MEMORY_SECONDS = 60.0
 """How long the memory of what was stopped may take to come back; our choice, docs/survival.md."""
@@ -22,13 +22,13 @@ def key_of(entry: Record) -> str:
 
 
 def kept(record: Record, found: dict[str, list[Found]]) -> dict[str, Found]:
-    """The containers that a committed record names by id. Raises Failure where one is gone."""
+    """The containers that a committed record names by id. Raises Gone."""
     there = {}
     for entry in record["containers"]:
         key = key_of(entry)
         match = [f for f in found[entry["node"]] if f.id == record["ids"][key]]
         if not match:
-            raise Failure(f"container {entry['name']} on {entry['node']} is gone: run sparkctl up")
+            raise Gone(f"container {entry['name']} on {entry['node']} is gone: run sparkctl up")
         there[key] = match[0]
     return there
 
@@ -140,11 +140,8 @@ def answers(record: Record) -> bool:
 def save_secrets(record: Record) -> None:
     """A copy that only root reads of every secret that the stack needs. Raises Failure."""
     for node, path in record["secrets"]:
-        safe = HOME / "secrets" / node / Path(path).name
-        for folder in (safe.parent.parent, safe.parent):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        safe.touch(mode=0o600)
-        safe.write_text(run(record, node, ["cat", path]))
+        (HOME / "secrets").mkdir(mode=0o700, exist_ok=True)
+        put(HOME / "secrets" / node / Path(path).name, run(record, node, ["cat", path]))
 
 
 def mend_secrets(record: Record) -> None:

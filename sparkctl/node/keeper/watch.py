@@ -11,13 +11,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .nodes import BOOT, look, run
-from .records import Failure, Record, read, say, units, write
+from .records import Failure, Record, alone, read, say, units, write
 from .stack import answers, bring_up
 from .unit import Unit
 
 POLL_SECONDS = 1.0
 ENGINE_SECONDS = 180.0
 """How long Docker may take to answer after a boot; our choice."""
+FAULTS = (Failure, OSError, ValueError, KeyError, IndexError, TypeError)
+"""What a bad answer or a record of another version may lead to."""
 
 
 class Watch:
@@ -33,6 +35,8 @@ class Watch:
             self._settle(unit)
         elif good := unit.good:
             self._survive(unit, good)
+            if "replaced" in good:
+                self._tidy(unit)
 
     def _settle(self, unit: Unit) -> None:
         """A change is in progress; where nobody holds the lock, whoever made it is gone: finish it, or undo it."""
@@ -42,12 +46,18 @@ class Watch:
                 self._since.clear()
                 return
             began = self._since.setdefault(f"{unit.name} {wish['digest']}", time.monotonic())
-            if not complete(wish):
+            if "failed" in wish or not complete(wish):
                 unit.restore("sparkctl was cut off in the middle of a change")
             elif answers(wish):
                 unit.commit()
             elif time.monotonic() > began + wish["api"]["seconds"]:
                 unit.restore(f"sparkctl was cut off, and no token came within {wish['api']['seconds']:.0f} s")
+
+    def _tidy(self, unit: Unit) -> None:
+        """The end of a commit that was cut short."""
+        with locked(unit.good) as ours:
+            if ours and not unit.wish:
+                unit.tidy()
 
     def _survive(self, unit: Unit, good: Record) -> None:
         """Bring the stack back once for every boot of a node."""
@@ -136,7 +146,10 @@ def locked(record: Record) -> Iterator[bool]:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             with open(os.open(path, os.O_WRONLY | os.O_TRUNC), "w") as holder:  # noqa: PTH123 - never with O_CREAT
                 holder.write(f"keeper@{os.uname().nodename}\tkeeper\t{os.getpid()}\t{stamp}")
-        yield ours
+            with alone():
+                yield True
+        else:
+            yield False
 
 
 def watch() -> None:
@@ -154,6 +167,6 @@ def look_round(eyes: Watch) -> None:
     for name in units():
         try:
             eyes.tend(Unit(name))
-        except (Failure, OSError, KeyError) as error:
+        except FAULTS as error:
             say(f"{name}: {type(error).__name__}: {error}")
             time.sleep(POLL_SECONDS * 4)
