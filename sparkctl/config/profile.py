@@ -97,9 +97,7 @@ class Model(_Part):
 class Engine(_Part):
     """The inference engine and how it shares the model between nodes."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")] = Field(
-        default="vllm", description="The engine; `docs/engines.md` names them."
-    )
+    name: Line = Field(default="vllm", description="The engine; `docs/engines.md` names them.")
     backend: Literal["ray", "mp", "mpi", "auto"] = Field(
         default="auto", description="How ranks find each other; auto: Ray where the image has it, else mp."
     )

@@ -256,6 +256,9 @@ def test_every_engine_is_chosen_by_its_name(world: World) -> None:
         assert world.profile("tiny", SGLANG.replace("sglang", name)).load("tiny").served[0].engine.name == name
     (unknown,) = problems(world, SGLANG.replace("sglang", "sglan"))
     assert (unknown.where, unknown.name, unknown.nearest) == ("profiles/tiny.yaml:5", "engine.name", "sglang")
+    for odd in ("'sglang '", "''", "SGLang", "../vllm"):
+        (unknown,) = problems(world, SGLANG.replace("sglang", odd))
+        assert unknown.accepted == "one of: vllm, sglang, trtllm, ollama"
 
 
 @pytest.mark.parametrize(
