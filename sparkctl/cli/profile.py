@@ -56,8 +56,11 @@ def import_recipe(
     no_color: NoColorOption = False,
 ) -> int:
     """Make a profile of a sparkrun recipe; say line by line what a profile cannot hold."""
+    from sparkctl.config.profiles import SUFFIXES
     from sparkctl.config.recipe import profile_name, read
 
+    if output and output.suffix not in SUFFIXES:
+        raise typer.BadParameter(f"a profile's file ends in {' or '.join(SUFFIXES)}", param_hint="--output")
     path = output or Path("profiles") / f"{profile_name(recipe.stem)}.yaml"
     imported = read(recipe, path.stem)
     _write_new(path, imported.text(recipe.name), force=force)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Imported:
         import yaml
 
         body = yaml.safe_dump(self.profile, sort_keys=False, allow_unicode=True, width=110)
-        head = [f"Imported from the sparkrun recipe {source} by sparkctl profile import."]
+        head = [f"Imported from the sparkrun recipe {' '.join(source.split())} by sparkctl profile import."]
         head += ["What it says and this profile does not, or not so:", *self.notes] if self.notes else []
         return "".join(f"# {line}\n" for line in head) + body
 
@@ -141,7 +141,7 @@ class _Import:
             return
         try:
             value = _value(part, key, values)
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, OverflowError):
             self.note(f"{flag} {' '.join(values)} is not what {part}.{key} accepts", "command")
             return
         if key == "gpu_memory_utilization" and value > MOST:
@@ -150,15 +150,12 @@ class _Import:
         {"engine": self.engine, "model": self.model, "ports": self.ports}[part][key] = value
 
     def _variable(self, name: str, value: object) -> None:
-        text = str(value)
         if is_secret(name):
             self.note("a secret; put it into unified-config.local.env", "env", name)
-        elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or re.search(
-            r"[\x00-\x1f\x7f]|\$\w|\$\{|\{\w+\}", text
-        ):
+        elif not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or not _is_plain(value):
             self.note("not a plain value", "env", name)
         else:
-            self.env[name] = text
+            self.env[name] = str(value)
 
     def _revision(self) -> dict[str, str]:
         revision = self.data.get("model_revision")
@@ -168,7 +165,7 @@ class _Import:
         """One GPU a node: as many as the work is split into, else as many as the recipe asks for at least."""
         ways = 1
         for count in engine_args.ways(self.args).values():
-            ways *= count
+            ways *= max(1, count)
         least = (
             1 if self.data.get("solo_only") or self.data.get("mode") == "solo" else _count(self.data.get("min_nodes"))
         )
@@ -197,7 +194,7 @@ def read(path: Path, name: str) -> Imported:
     if problems:
         raise ConfigError(problems, place="in the recipe", fix="mend the recipe, or write the profile by hand")
     imported = _Import(document, name).take()
-    _validate(imported, name)
+    _validate(imported, name, document.label)
     return imported
 
 
@@ -222,8 +219,8 @@ def _problems(document: Document) -> Iterator[Problem]:
         yield Problem(document.where(("include",)), "include", _shown(data["include"]), accepted)
 
 
-def _validate(imported: Imported, name: str) -> None:
-    """Raises ConfigError where the profile would not be one."""
+def _validate(imported: Imported, name: str, recipe: str) -> None:
+    """Raises ConfigError where the profile would not be one; that file is not written, so problems name the recipe."""
     from pydantic import ValidationError
 
     from sparkctl.config.faults import profile_problems
@@ -232,8 +229,9 @@ def _validate(imported: Imported, name: str) -> None:
     try:
         Profile.model_validate(document.data)
     except ValidationError as error:
-        problems = tuple(profile_problems(error, document))
-        raise ConfigError(problems, place="in the profile that the recipe makes") from None
+        problems = tuple(replace(problem, where=recipe) for problem in profile_problems(error, document))
+        fix = "mend the recipe, or write the profile by hand; --output names a file whose name can be a profile's"
+        raise ConfigError(problems, place="in the profile that the recipe makes", fix=fix) from None
 
 
 def _value(part: str, key: str, values: tuple[str, ...]) -> Any:
@@ -244,16 +242,25 @@ def _value(part: str, key: str, values: tuple[str, ...]) -> Any:
         return int(float(values[0][:-1]) * _KILO[values[0][-1]])
     if part == "ports" or key in ("tensor_parallel", "max_model_len", "max_num_seqs"):
         number = int(values[0])
-        if number < 1:
+        if number < 1 or (part == "ports" and number > 65535):
             raise ValueError(number)
         return number
     if key == "gpu_memory_utilization":
-        return float(values[0])
+        share = float(values[0])
+        if not share > 0:
+            raise ValueError(share)
+        return share
     if key == "backend" and values[0] not in ("ray", "mp"):
         raise ValueError(values[0])
     if key == "dtype":
         return _dtype(values[0])
     return values[0]
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a variable's value is one text, without control characters and without names to be replaced."""
+    unlike = r"[\x00-\x1f\x7f]|\$\w|\$\{|\{\w+\}"
+    return value is not None and not isinstance(value, dict | list) and not re.search(unlike, str(value))
 
 
 def _dtype(text: str) -> str:

@@ -114,4 +114,4 @@ def _text(value: object) -> str:
     """A value as a word of a command; what is no plain value is JSON."""
     import json
 
-    return json.dumps(value, separators=(",", ":")) if isinstance(value, dict | list) else str(value)
+    return json.dumps(value, separators=(",", ":"), default=str) if isinstance(value, dict | list) else str(value)

@@ -1,5 +1,6 @@
 """Recipes of sparkrun become profiles: what is carried over, what is said of the rest, what is refused."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparkctl.config.load import load
-from sparkctl.config.recipe import profile_name, read
+from sparkctl.config.recipe import Imported, profile_name, read
 from sparkctl.config.recipe_command import fill, take_apart
 from sparkctl.errors import ConfigError
 
@@ -160,6 +161,40 @@ def test_any_recipe_is_a_profile_or_an_error_of_ours(tmp_path_factory: pytest.Te
         assert error.problems
 
 
+@pytest.mark.parametrize(
+    ("changes", "noted"),
+    [
+        ({"defaults": {"max_model_len": "infk"}}, "--max-model-len infk is not what"),
+        ({"defaults": {"gpu_memory_utilization": float("nan")}}, "--gpu-memory-utilization nan is not what"),
+        ({"defaults": {"gpu_memory_utilization": -1}}, "--gpu-memory-utilization -1 is not what"),
+        ({"defaults": {"port": 99999}}, "--port 99999 is not what"),
+        ({"env": {"A": None, "B": [1]}}, "env.A: not a plain value"),
+        ({"defaults": {"data_parallel": 0}}, ""),
+        ({"defaults": {"speculative_config": {"made": datetime.date(2024, 1, 1)}}}, ""),
+    ],
+)
+def test_odd_values_are_noted_and_break_nothing(tmp_path: Path, changes: Any, noted: str) -> None:
+    imported = read(recipe(tmp_path, **changes), "x")
+    assert any(noted in note for note in imported.notes) or not noted
+
+
+def test_stages_of_sglang_are_nodes(tmp_path: Path) -> None:
+    changes = {"runtime": "sglang", "defaults": {"pipeline_parallel": 2, "tensor_parallel": 2}}
+    assert read(recipe(tmp_path, **changes), "x").profile["nodes"] == 4
+
+
+def test_a_profile_that_cannot_be_names_the_recipe(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(recipe(tmp_path, model_revision="a/../../b"), "x")
+    (problem,) = caught.value.problems
+    assert (problem.name, problem.where.endswith(".yaml")) == ("model.revision", True)
+    assert "mend the recipe" in caught.value.fix
+
+
+def test_the_name_of_a_recipe_stays_a_comment() -> None:
+    assert Imported({"name": "x"}, ()).text("a\nengine: {}\n.yaml").splitlines()[1:] == ["name: x"]
+
+
 def test_plain_braces_stay_and_doubled_ones_are_one() -> None:
     assert fill("""--a '{"b":{"c":1}}' {m}""", {"m": "x"}) == """--a '{"b":{"c":1}}' x"""
     assert fill("""--a '{{"b": 1}}' {m}""", {"m": "x"}) == """--a '{"b": 1}' x"""
@@ -188,3 +223,5 @@ def test_the_command_writes_once(
     assert cli(*argv, "--force", "--json") == 0
     assert cli.document["profile"]["name"] == "two"
     assert cli("profile", "import", str(tmp_path / "none.yaml")) == 3
+    assert cli(*argv[:3], "-o", "two.txt") == 3
+    assert "ends in .yaml" in cli.err
