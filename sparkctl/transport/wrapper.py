@@ -60,8 +60,11 @@ trap 'rm -f -- "$new"' EXIT
 cat >"$new"
 [ "$(stat -c %s -- "$new")" = "$size" ]
 chmod "$mode" -- "$new"
+sync -- "$new"
 mv -fT -- "$new" "$path"
+sync -- "$(dirname -- "$path")" 2>/dev/null || :
 """
+"""On the disk before it has its name, or a power cut leaves an empty file; a folder may be closed to its reader."""
 
 
 @dataclass(frozen=True)

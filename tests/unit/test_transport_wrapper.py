@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sparkctl.transport import wrapper
-from sparkctl.transport.wrapper import MARK, Job, wrap_argv, wrap_hold, wrap_script
+from sparkctl.transport.wrapper import MARK, Job, wrap_argv, wrap_hold, wrap_script, wrap_write
 
 
 def start(job: Job) -> subprocess.Popen[bytes]:
@@ -54,6 +54,21 @@ def test_input_that_is_cut_short_never_looks_whole(tmp_path: Path) -> None:
     process = subprocess.run(["bash", "-c", job.command], input=job.payload[:-500], capture_output=True)
     assert process.returncode == 143
     assert not (tmp_path / "whole").exists()
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_its_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut must leave the old file or the new one, not an empty one."""
+    stand_in, log, file = tmp_path / "bin" / "sync", tmp_path / "log", tmp_path / "folder" / "file"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\n[ -s "$2" ] && echo "$2 $(cat {file} || echo none)" >>{log}\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", str(stand_in.parent), prepend=":")
+    finish(start(wrap_write(str(file), b"content", 0o644)))
+    first, last = log.read_text().splitlines()
+    assert first.startswith(f"{file}.") and first.endswith(" none")
+    assert last == f"{tmp_path}/folder content"
 
 
 def test_no_argument_and_no_script_stands_on_the_command_line() -> None:
