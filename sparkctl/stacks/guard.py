@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from sparkctl.config.load import Config
 
 
-def steps(config: "Config", records: Cluster) -> tuple[Step, ...]:
+def steps(config: "Config", own: Cluster) -> tuple[Step, ...]:
     """Everything that `setup` does about memory, on every node: watchdog, earlyoom, swap.
 
-    What is installed goes on record in the state folder of `records`.
+    The watchdog is of the deployment's cluster. What was there before earlyoom and swap were set is on record in the
+    name of `own`, the cluster of setup: `down` takes away all that is kept in the deployment's.
     """
-    wish, cluster, host = config.profile.guard, config.cluster, config.profile.host
-    percent = wish.earlyoom_percent * wish.earlyoom
-    second = guard_earlyoom.steps(cluster, percent, allowed=host.install_packages, records=records)
-    return (*watchdog_steps(config), *second, *guard_swap.steps(cluster, wish.swap == "off", host.reserve_gib))
+    wish, host = config.profile.guard, config.profile.host
+    second = guard_earlyoom.steps(own, wish.earlyoom_percent * wish.earlyoom, allowed=host.install_packages)
+    return (*watchdog_steps(config), *second, *guard_swap.steps(own, wish.swap == "off", host.reserve_gib))
 
 
 def watchdog_steps(config: "Config") -> tuple[Step, ...]:

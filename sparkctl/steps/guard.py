@@ -181,9 +181,10 @@ class GuardStep(_OfGuard):
 
     def _start(self) -> Script:
         unit, folder = self.places.unit, self.places.trips.rpartition("/")[0]
+        both = shlex.join((folder.rpartition("/")[0], folder))  # which the login reads, whoever made them
         return Script(
             "start the memory watchdog",
-            f"set -e\ninstall -d -m 755 {shlex.quote(folder)}\n"
+            f"set -e\ninstall -d -m 755 {both}\n"
             f"systemctl daemon-reload\nsystemctl enable {unit}\nsystemctl restart {unit}\n",
             sudo=True,
         )

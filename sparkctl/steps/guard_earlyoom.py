@@ -92,15 +92,10 @@ class EarlyoomStep(OnNode):
         return earlyoom_probe(self.kept)
 
 
-def steps(
-    cluster: Cluster, percent: int, *, allowed: bool, records: Cluster
-) -> tuple[PackagesStep | EarlyoomStep, ...]:
-    """For every node the package, on record in the state folder of `records`, and its settings.
-
-    0 percent: as it was.
-    """
+def steps(cluster: Cluster, percent: int, *, allowed: bool) -> tuple[PackagesStep | EarlyoomStep, ...]:
+    """For every node the package, with a record of its own, and its settings; 0 percent: as it was."""
     commands = ("earlyoom",) if percent else ()
-    packages = [PackagesStep(records, node, commands, allowed, name=PACKAGE) for node in cluster.nodes]
+    packages = [PackagesStep(cluster, node, commands, allowed, name=PACKAGE) for node in cluster.nodes]
     return (*packages, *(EarlyoomStep(cluster, package.on, percent, package) for package in packages))
 
 
@@ -118,7 +113,7 @@ def _keep(folder: str) -> Script:
 set -e
 new={shlex.quote(f"{folder}.new")}
 rm -rf "$new"
-install -d -m 755 "$new"
+install -d -m 755 "${{new%/*/*}}" "${{new%/*}}" "$new"
 [ ! -e {SETTINGS} ] || cp -p {SETTINGS} "$new/settings"
 systemctl is-enabled earlyoom.service >"$new/enabled" || true
 systemctl is-active earlyoom.service >"$new/active" || true

@@ -74,8 +74,9 @@ class SwapStep(OnNode):
     def _turn_off(self, units: tuple[str, ...], paths: tuple[str, ...]) -> Script:
         """First the record, then the mask: a swap that is off and whose unit is awake would come back."""
         known = "\n".join([*(f"unit={unit}" for unit in units), *(f"path={path}" for path in paths)])
-        folder, record = shlex.quote(self.record.rpartition("/")[0]), shlex.quote(self.record)
-        lines = ["set -e", f"install -d -m 755 {folder}", f"printf '%s\\n' {shlex.quote(known)} >>{record}"]
+        folder, record = self.record.rpartition("/")[0], shlex.quote(self.record)
+        both = shlex.join((folder.rpartition("/")[0], folder))
+        lines = ["set -e", f"install -d -m 755 {both}", f"printf '%s\\n' {shlex.quote(known)} >>{record}"]
         lines += [f"systemctl mask {shlex.join(units)}"] * bool(units)
         lines += [f"! {_is_on(path)} || swapoff {shlex.quote(path)}" for path in paths]
         return Script("turn swap off, and keep it off at boot", "\n".join(lines), sudo=True, timeout=600)

@@ -101,7 +101,7 @@ def test_swap_goes_off_and_comes_back_as_it_was(world: World) -> None:
 
 
 def _earlyoom() -> EarlyoomStep:
-    (step,) = (s for s in steps(CLUSTER, 2, allowed=True, records=CLUSTER) if isinstance(s, EarlyoomStep))
+    (step,) = (s for s in steps(CLUSTER, 2, allowed=True) if isinstance(s, EarlyoomStep))
     return step
 
 

@@ -5,7 +5,10 @@ from dataclasses import replace
 from stack import config_of
 
 from sparkctl.core.plan import id_of
+from sparkctl.core.step import Step
+from sparkctl.facts.kept import keeper_dir
 from sparkctl.stacks import setup
+from sparkctl.steps.sudoers import BehindSudo
 from sparkctl.topology import Cluster, Node, Role
 
 HEAD = Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia", fabric_ip="192.168.100.10", fabric_interface="enp1s0f1np1")
@@ -21,3 +24,15 @@ def test_an_undo_takes_what_the_profile_asks_for_no_more() -> None:
     left_out = every - {id_of(step) for step in setup.steps(config)}
     assert {"toolkit@spark-1", "netplan@spark-2", "ssh-key@spark-1", "ssh-trust-spark-1@spark-2"} <= left_out
     assert {id_of(step) for step in setup.steps(config, undoing=True)} == every
+
+
+def test_what_setup_keeps_is_not_in_the_folder_that_down_takes_away() -> None:
+    config = config_of(Cluster("lab", HEAD, (WORKER,), "10.0.0.1"))
+    kept = [getattr(_inner(step), name, "") for step in setup.steps(config) for name in ("record", "kept", "_record")]
+    gone = (keeper_dir(config.cluster), config.cluster.state_dir(HEAD))
+    assert len(set(filter(None, kept))) >= 5
+    assert [path for path in kept if path.startswith(tuple(f"{folder}/" for folder in gone))] == []
+
+
+def _inner(step: Step) -> Step:
+    return step.step if isinstance(step, BehindSudo) else step

@@ -75,7 +75,7 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
     "packages": lambda cluster, args: packages.steps(cluster, **args),
     "fabric": lambda cluster, args: fabric.steps(cluster, **args),
     **dict.fromkeys(("guard", "guard-trip"), _guard),
-    "earlyoom": lambda cluster, args: guard_earlyoom.steps(cluster, args["percent"], allowed=True, records=cluster),
+    "earlyoom": lambda cluster, args: guard_earlyoom.steps(cluster, args["percent"], allowed=True),
     "swap": lambda cluster, args: guard_swap.steps(cluster, args["off"], 10),
     "ssh-key": lambda cluster, args: ssh_trust.steps(cluster),
     "ssh-trust": lambda cluster, args: ssh_trust.steps(cluster),
