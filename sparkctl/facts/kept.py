@@ -20,6 +20,7 @@ MODULES = ("__init__", "__main__", "nodes", "records", "stack", "unit", "watch")
 class UnitFact:
     """One stack on record. `digest` is of what served last, `wished` of a change in progress; both may be empty.
 
+    `models` are those of both, with their revisions.
     `ids` are the containers that served last, by `service@node`; `note` is what the keeper has to say, `trouble`
     whether that is something to be seen to.
     """
@@ -30,6 +31,7 @@ class UnitFact:
     ids: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
     trouble: bool = False
+    models: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class KeptFact:
     def changing(self) -> bool:
         """Whether a change is in progress."""
         return any(unit.wished for unit in self.units.values())
+
+    @property
+    def models(self) -> frozenset[tuple[str, str]]:
+        """The models that serve, or come back with the node's power, with their revisions."""
+        return frozenset(model for unit in self.units.values() for model in unit.models)
 
     def ids(self) -> frozenset[str]:
         """The containers that served last."""
@@ -117,7 +124,8 @@ def keeper_probe(cluster: Cluster) -> Probe[KeeperFact]:
     """Look at the installation."""
     files = " ".join(f"keeper/{name}.py" for name in MODULES)
     unit = service_name(cluster)
-    look = f"cd {shlex.quote(keeper_dir(cluster))} 2>/dev/null && echo present=yes && cat {files} | sha256sum"
+    own = "ls -d keeper units history secrets 2>/dev/null | grep -q ."  # the watchdog's record lies there, too
+    look = f"cd {shlex.quote(keeper_dir(cluster))} 2>/dev/null && {own} && echo present=yes && cat {files} | sha256sum"
     script = f"""\
 as_root sh -c {shlex.quote(look)} | sed 's/^\\([0-9a-f]*\\)  -$/program=\\1/'
 [ -e /etc/systemd/system/{unit} ] && echo "unit=$(sha256sum </etc/systemd/system/{unit} | cut -d' ' -f1)"
@@ -164,7 +172,9 @@ def _unit(records: Mapping[str, Mapping[str, Any]]) -> UnitFact:
     good, wish, note = (records.get(f"{name}.json", {}) for name in ("good", "wish", "note"))
     ids = {key: str(value) for key, value in _mapping(good.get("ids")).items()}
     said, trouble = str(note.get("text", "")), note.get("trouble") is True
-    return UnitFact(str(good.get("digest", "")), _number(good), str(wish.get("digest", "")), ids, said, trouble)
+    models = frozenset((str(of["model"]), str(of.get("revision", ""))) for of in (good, wish) if of.get("model"))
+    digest, wished = (str(record.get("digest", "")) for record in (good, wish))
+    return UnitFact(digest, _number(good), wished, ids, said, trouble, models)
 
 
 def _history(answer: Answer) -> tuple[Generation, ...]:

@@ -11,6 +11,7 @@ from sparkctl.core.step import Finding, Layer, Ok
 from sparkctl.facts.hub_cache import CachedModel, HubCache, Ledger, folder_of, hub_cache_probe, ledger_probe
 from sparkctl.facts.image import brought_file, brought_probe
 from sparkctl.facts.images import IMAGES, LocalImage
+from sparkctl.facts.kept import kept_probe
 from sparkctl.facts.model import folder_name
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.facts.state import COPIES, state_path
@@ -22,9 +23,10 @@ from sparkctl.steps.place import OnNode
 class PruneModels(OnNode):
     """The models in one node's cache that no profile serves and no running container uses, and such revisions.
 
-    `keep` are (model, revision) pairs that are served, `only` the models to look at (empty: all), `every` is true
-    where models count too that sparkctl did not bring. Of a model that is kept, revisions go only where a kept one is
-    there; of a model in use, none goes. A cache that is another node's is left alone.
+    What the keeper has on record stays, too: it comes back with the node's power. `keep` are (model, revision) pairs
+    that are served, `only` the models to look at (empty: all), `every` is true where models count too that sparkctl
+    did not bring. Of a model that is kept, revisions go only where a kept one is there; of a model in use, none goes.
+    A cache that is another node's is left alone.
     """
 
     hf_cache: str
@@ -38,8 +40,9 @@ class PruneModels(OnNode):
     @property
     def wants(self) -> tuple[Want, ...]:
         users = (Want(node.name, USERS) for node in self.cluster.nodes)
+        kept = Want(self.cluster.head.name, kept_probe(self.cluster))
         own = (hub_cache_probe(self.hf_cache), ledger_probe(self.cluster, self.on))
-        return (*(Want(self.node, probe) for probe in own), *users)
+        return (*(Want(self.node, probe) for probe in own), *users, kept)
 
     def check(self, facts: Facts) -> Finding:
         return Ok()
@@ -52,12 +55,13 @@ class PruneModels(OnNode):
     def _actions(self, cache: HubCache, ledger: Ledger, facts: Facts) -> Iterator[Action]:
         if cache.cut or any(facts.get(node.name, USERS) is None for node in self.cluster.nodes):
             return  # what stands on what, or who uses it, is unknown
+        keep = self.keep | facts.get(self.cluster.head.name, kept_probe(self.cluster)).models
         for model in cache.models.values():
             meant = (not self.only or model.repo in self.only) and (self.every or ledger.ours(model.repo))
             folder = folder_of(self.hf_cache, model.repo)
             if not meant or loaded(users_of(self.cluster, facts), model.repo, folder, self.node):
                 continue
-            kept = {revision for repo, revision in self.keep if repo == model.repo}
+            kept = {revision for repo, revision in keep if repo == model.repo}
             if not kept:
                 yield self._remove_model(model)
             elif gone := self._gone(model, kept):

@@ -64,9 +64,10 @@ def container(name: str, **changes: Any) -> str:
     return json.dumps({"name": f"/{name}", **known, **changes}) + "\n"
 
 
-def facts_of(wants: tuple[Want, ...] | list[Want], users: str | None = "") -> Facts:
-    """The answers of this machine, but for the containers; None where the engine is silent."""
-    probes = [want.probe for want in wants if want.probe != USERS]
+def facts_of(wants: tuple[Want, ...] | list[Want], users: str | None = "", kept: str = "") -> Facts:
+    """The answers of this machine, but for its containers (None: the engine is silent) and what the keeper has."""
+    probes = [want.probe for want in wants if want.probe.name not in (USERS.name, "kept")]
     told = subprocess.run(["bash", "-s"], input=frame(probes, "@m"), capture_output=True, text=True, check=True)
     said = Answer("", 3) if users is None else Answer(users)
-    return Facts({node: {**unframe(told.stdout, "@m"), USERS.name: said} for node in {want.node for want in wants}})
+    own = {**unframe(told.stdout, "@m"), USERS.name: said, "kept": Answer(kept)}
+    return Facts(dict.fromkeys({want.node for want in wants}, own))

@@ -159,9 +159,9 @@ class Pruned:
         keep = changes.pop("keep", frozenset({("org/served", "main")}))
         return PruneModels(self.cluster, self.cluster.head, str(self.cache), keep, **changes)
 
-    def summaries(self, users: str | None = "", **changes: Any) -> list[str]:
+    def summaries(self, users: str | None = "", kept: str = "", **changes: Any) -> list[str]:
         step = self.step(**changes)
-        return [action.summary for action in step.undo(facts_of(step.wants, users))]
+        return [action.summary for action in step.undo(facts_of(step.wants, users, kept))]
 
     def run(self, **changes: Any) -> None:
         step = self.step(**changes)
@@ -236,6 +236,18 @@ def test_a_rank_uses_what_its_cluster_names(node: Pruned) -> None:
     assert "remove org/unused: 4.9 KiB" not in node.summaries(
         rank + container("api", words=["serve", "org/unused"], cluster="lab")
     )
+
+
+@pytest.mark.parametrize("record", ["good", "wish"])
+def test_what_the_keeper_brings_back_stays(node: Pruned, record: str) -> None:
+    """Of a profile on another laptop, between a power cut and its return: no container runs."""
+
+    def line(model: str, revision: str) -> str:
+        return f"only/{record}.json:{json.dumps({'digest': 'd', 'model': model, 'revision': revision})}\n"
+
+    assert not any("org/unused" in told for told in node.summaries(kept=line("org/unused", "main")))
+    assert not any("org/served" in told for told in node.summaries(kept=line("org/served", OLD)))
+    assert len(node.summaries(kept=line("org/other", "main") + "only/note.json:{\n")) == 2
 
 
 def test_nothing_goes_while_docker_is_silent(node: Pruned) -> None:
