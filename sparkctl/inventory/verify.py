@@ -46,12 +46,16 @@ class BadFile:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found: how many files and bytes were hashed, and which files are bad."""
+    """What was found: how many files there are, how many bytes were hashed, and which files are bad.
+
+    `unchecked` is how many of the files have no hash to be compared with, such as those that somebody copied there.
+    """
 
     node: str
     model: str
     files: int
     bytes: int
+    unchecked: int
     bad: tuple[BadFile, ...]
 
 
@@ -132,7 +136,8 @@ def _hash(check: Check, session: Session, see: Callable[[str], None]) -> Verdict
     if result.rc or "bad" not in words:
         raise _failed(check, result)
     bad = tuple(BadFile(**row) for row in words["bad"])
-    return Verdict(check.node, check.model, int(words["files"]), int(words["bytes"]), bad)
+    counts = (int(words[name]) for name in ("files", "bytes", "unchecked"))
+    return Verdict(check.node, check.model, *counts, bad=bad)
 
 
 def _failed(check: Check, result: Result) -> CommandFailed:

@@ -3,8 +3,9 @@
 A blob's name is its hash: SHA-256 (64 digits) for what the hub keeps in its large file store, git's SHA-1 of a blob
 (40 digits) for the rest. Reads a job as JSON from argv[1]: folder (the model's, in the cache), files (what the hub
 listed, by commit: name to size in bytes; may be empty), workers (files hashed at a time). Prints one JSON object a
-line: {"total": bytes}, {"done": bytes}, then {"files": count, "bytes": bytes, "bad": [{"file", "commit", "blob",
-"why"}]}; `why` is corrupt, cut, missing or unreadable. It changes nothing.
+line: {"total": bytes}, {"done": bytes}, then {"files": count, "bytes": bytes, "unchecked": count, "bad": [{"file",
+"commit", "blob", "why"}]}; `why` is corrupt, cut, missing or unreadable; unchecked are files without a hash for a name.
+It changes nothing.
 """
 
 import hashlib
@@ -62,12 +63,12 @@ def fault_of(blob: Path, see: Callable[[int], None]) -> str:
     return "" if sha.hexdigest() == blob.name else "corrupt"
 
 
-def links(snapshots: Path) -> Iterator[tuple[str, str, str]]:
-    """(commit, file, blob) of every file of every revision that stands on a blob."""
+def entries(snapshots: Path) -> Iterator[tuple[str, str, str]]:
+    """(commit, file, blob) of every file of every revision; blob is empty where a file lies there itself."""
     for path in snapshots.rglob("*"):
-        if path.is_symlink():
+        if path.is_symlink() or path.is_file():
             commit, *rest = path.relative_to(snapshots).parts
-            yield commit, "/".join(rest), path.readlink().name
+            yield commit, "/".join(rest), path.readlink().name if path.is_symlink() else ""
 
 
 def unlike(snapshots: Path, listed: dict[str, dict[str, int]]) -> Iterator[tuple[str, str, str]]:
@@ -84,7 +85,8 @@ def unlike(snapshots: Path, listed: dict[str, dict[str, int]]) -> Iterator[tuple
 def main(job: dict[str, Any]) -> None:
     """Check one model."""
     folder, watch = Path(job["folder"]), Watch()
-    found = list(links(folder / "snapshots"))
+    every = list(entries(folder / "snapshots"))
+    found = [entry for entry in every if entry[2]]
     blobs = sorted({blob for _, _, blob in found})
     paths = [folder / "blobs" / blob for blob in blobs]
     total = sum(path.stat().st_size for path in paths if path.exists())
@@ -96,7 +98,8 @@ def main(job: dict[str, Any]) -> None:
     for commit, file, why in unlike(folder / "snapshots", job["files"]):
         bad[commit, file] = (of_file.get((commit, file), ""), why)
     rows = [{"file": key[1], "commit": key[0], "blob": bad[key][0], "why": bad[key][1]} for key in sorted(bad)]
-    say(files=len(found), bytes=total, bad=rows)
+    unchecked = sum(1 for _, _, blob in every if not HASH.fullmatch(blob))
+    say(files=len(every), bytes=total, unchecked=unchecked, bad=rows)
 
 
 if __name__ == "__main__":

@@ -73,8 +73,10 @@ def verdicts_data(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
 def show_verdicts(verdicts: Sequence[Verdict], glyphs: Glyphs) -> Iterator[Line]:
     """A line for each model on each node, and one for each bad file."""
     for verdict in verdicts:
-        mark = (f"{glyphs.blocked} ", "bold red") if verdict.bad else (f"{glyphs.ok} ", "green")
+        fine = (f"{glyphs.change} ", "yellow") if verdict.unchecked else (f"{glyphs.ok} ", "green")
+        mark = (f"{glyphs.blocked} ", "bold red") if verdict.bad else fine
         bad = f", {len(verdict.bad)} bad" if verdict.bad else ""
+        bad += f", {verdict.unchecked} without a hash, not checked" if verdict.unchecked else ""
         text = f"{verdict.model} on {verdict.node}: {plural(verdict.files, 'file')}, {size(verdict.bytes)}{bad}"
         yield Line(text, "", 0, (mark,))
         for file in verdict.bad:

@@ -141,7 +141,7 @@ def test_nonsense_is_not_pulled(cli: Cli, argv: tuple[str, ...], words: str) -> 
 
 
 def hashed(cli: Cli, *bad: dict[str, str], rc: int = 0) -> None:
-    lines = [{"total": 9}, {"done": 5}, {"files": 2, "bytes": 9, "bad": list(bad)}]
+    lines = [{"total": 9}, {"done": 5}, {"files": 2, "bytes": 9, "unchecked": 0, "bad": list(bad)}]
     said = "".join(f"{json.dumps(line)}\n" for line in lines)
     for host in cli.hosts.values():
         host.reply(["python3"], Result("" if rc else said, "no such thing" if rc else "", rc))

@@ -112,7 +112,7 @@ def check(folder: Path, listed: dict[str, Any] | None = None) -> dict[str, Any]:
 def test_whole_files_are_fine(cache: Path) -> None:
     folder = make_model(cache, "org/tiny", {OLD: FILES, NEW: NEWER}, main=NEW)
     listed = {NEW: {name: len(content) for name, content in NEWER.items()}}
-    assert check(folder, listed) == {"files": 5, "bytes": 5072, "bad": []}
+    assert check(folder, listed) == {"files": 5, "bytes": 5072, "unchecked": 0, "bad": []}
 
 
 def test_each_way_to_be_bad_is_named(cache: Path) -> None:
@@ -140,7 +140,9 @@ def test_a_name_that_is_no_hash_is_not_judged(cache: Path) -> None:
     link = folder / "snapshots" / NEW / "other.json"
     (folder / "blobs/etag-of-long-ago").write_bytes(b"?")
     link.symlink_to("../../blobs/etag-of-long-ago")
-    assert check(folder)["bad"] == []
+    (folder / "snapshots" / NEW / "copied.safetensors").write_bytes(b"who knows")
+    found = check(folder)
+    assert (found["bad"], found["files"], found["unchecked"]) == ([], 3, 2), "neither passes for checked"
 
 
 class Pruned:

@@ -12,7 +12,10 @@ from sparkctl.inventory.verify import Check, Verdict, verify
 from sparkctl.transport.memory import Command, MemoryHost
 from sparkctl.transport.session import Result
 
-LINES = "".join(f"{json.dumps(line)}\n" for line in ({"total": 10}, {"done": 4}, {"files": 1, "bytes": 10, "bad": []}))
+LINES = "".join(
+    f"{json.dumps(line)}\n"
+    for line in ({"total": 10}, {"done": 4}, {"files": 1, "bytes": 10, "unchecked": 0, "bad": []})
+)
 CHECKS = [Check(f"spark-{n}", "org/tiny", "/c/hub/models--org--tiny", {}) for n in (1, 2)]
 
 
