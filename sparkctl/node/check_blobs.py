@@ -4,7 +4,7 @@ A blob's name is its hash: SHA-256 (64 digits) for what the hub keeps in its lar
 (40 digits) for the rest. Reads a job as JSON from argv[1]: folder (the model's, in the cache), files (what the hub
 listed, by commit: name to size in bytes; may be empty), workers (files hashed at a time). Prints one JSON object a
 line: {"total": bytes}, {"done": bytes}, then {"files": count, "bytes": bytes, "unchecked": count, "bad": [{"file",
-"commit", "blob", "why"}]}; `why` is corrupt, cut, missing or unreadable; unchecked are files without a hash for a name.
+"commit", "blob", "why"}]}; `why` is corrupt, cut, missing or unreadable; unchecked: files without a hash for a name.
 It changes nothing.
 """
 
