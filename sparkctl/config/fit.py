@@ -58,6 +58,7 @@ class Fit:
                 f"the fabric is {s.fabric_ctrl_interface} on the head and {worker} on the workers: vLLM gives workers "
                 "the head's NCCL settings, so the names should be the same"
             )
+        yield from self._shadowed()
         if s.hf_cache.startswith("/raid"):
             yield f"HF_CACHE={s.hf_cache}: a Spark has no /raid; the folder would be made on its one disk"
 
@@ -80,6 +81,15 @@ class Fit:
     def served(self) -> tuple[Served, ...]:
         """The models that can be placed at all."""
         return served(self.profile, self.cluster)
+
+    def _shadowed(self) -> Iterator[str]:
+        """Variables that override the profile and not the models that say otherwise themselves."""
+        for field, places in overrides.touched(self.written, self.roster.settings).items():
+            for place in places:
+                own = [name for name in self.written.models if ("models", name, *place) in self.document.places]
+                if own:
+                    key = ".".join(place)
+                    yield f"{field.upper()} does not reach {', '.join(own)}: models.NAME.{key} stands in the profile"
 
     def _homeless(self) -> Iterator[Problem]:
         for field in overrides.homeless(self.profile, self.roster.settings):
@@ -175,6 +185,7 @@ class Fit:
         return Problem(self.document.where(place), ".".join(place), found, accepted)
 
     def _variable(self, place: overrides.Place) -> str | None:
-        """The variable that overrides a value of the profile here."""
+        """The variable that overrides a value of the profile here, or the one that a model takes from the profile."""
         changed = overrides.touched(self.written, self.roster.settings)
-        return next((field.upper() for field, places in changed.items() if place in places), None)
+        said = place[2:] if place[0] == "models" and place not in self.document.places else place
+        return next((field.upper() for field, places in changed.items() if said in places), None)

@@ -83,7 +83,7 @@ def load(
             exact = locked.applied(fit.profile)
             return Config(settings, exact, roster.cluster(), MappingProxyType(origins), shown)
     fix = "sparkctl init" if any(problem.found == UNSET for problem in problems) else ""
-    raise ConfigError(tuple(_redacted(problem, merged.redact) for problem in problems), fix=fix)
+    raise ConfigError(tuple(dict.fromkeys(_redacted(problem, merged.redact) for problem in problems)), fix=fix)
 
 
 def _profile(name: str, cwd: Path) -> tuple[Profile | None, Document, list[Problem]]:

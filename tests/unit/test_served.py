@@ -166,6 +166,18 @@ def test_what_cannot_be_says_where(world: World, old: str, new: str, name: str, 
     assert (name, found) in {(problem.name, problem.found) for problem in problems(world, text)}
 
 
+def test_a_variable_is_named_where_it_is_at_fault(world: World) -> None:
+    found = problems(world, TEXT, TENSOR_PARALLEL="2")
+    assert [(problem.name, problem.where) for problem in found] == [("TENSOR_PARALLEL", "flag")]
+
+
+def test_a_variable_that_a_model_does_not_hear_is_a_note(world: World) -> None:
+    notes = world.profile("pair", TEXT).load("pair", None, MAX_MODEL_LEN="4096", GPU_MEMORY_UTIL="0.3").notes
+    assert "MAX_MODEL_LEN does not reach small: models.NAME.engine.max_model_len stands in the profile" in notes
+    assert any(note.startswith("GPU_MEMORY_UTIL does not reach sleeper: ") for note in notes)
+    assert not any("does not reach" in note for note in world.load("pair").notes)
+
+
 def test_either_one_model_or_several(world: World) -> None:
     problem, *_ = problems(world, TEXT + "model: {id: lab/big}\n")
     assert (problem.name, problem.found) == ("model", "both model and models")
