@@ -136,8 +136,8 @@ def _hash(check: Check, session: Session, see: Callable[[str], None]) -> Verdict
     if result.rc or "bad" not in words:
         raise _failed(check, result)
     bad = tuple(BadFile(**row) for row in words["bad"])
-    counts = (int(words[name]) for name in ("files", "bytes", "unchecked"))
-    return Verdict(check.node, check.model, *counts, bad=bad)
+    files, hashed, unchecked = (int(words[name]) for name in ("files", "bytes", "unchecked"))
+    return Verdict(check.node, check.model, files, hashed, unchecked, bad)
 
 
 def _failed(check: Check, result: Result) -> CommandFailed:
