@@ -82,16 +82,16 @@ def _refuse_without_sudo(cluster: "Cluster", facts: "Facts", verb: str) -> None:
     """What only root sees would stay in silence."""
     from sparkctl.errors import SparkctlError
     from sparkctl.facts.host import HOST
+    from sparkctl.steps.host import allow_sudo
 
     hosts = [(node, facts.get(node.name, HOST)) for node in cluster.nodes]
     if closed := [node for node, host in hosts if host.user and not host.sudo]:
-        where, user = ", ".join(node.name for node in closed), closed[0].user
+        where = ", ".join(node.name for node in closed)
+        rules = "; ".join(f"on {node.name}: {allow_sudo(node.user)}" for node in closed)
         raise SparkctlError(
-            f"{user} cannot use sudo without a password on {where}, so what setup made there is unknown; nothing was "
-            "removed on any node",
+            f"sudo asks for a password on {where}, so what setup made there is unknown; nothing was removed anywhere",
             where=where,
-            fix=f"there: echo '{user} ALL=(ALL) NOPASSWD:ALL' | sudo tee /etc/sudoers.d/90-{user}; "
-            f"then run again: sparkctl {verb}",
+            fix=f"{rules}; then run again: sparkctl {verb}",
         )
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from sparkctl.amounts import size
 from sparkctl.core.action import Action
 from sparkctl.core.actions import Script, WriteFile
-from sparkctl.core.plan import ask
+from sparkctl.core.plan import gather
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.guard import GuardFact, Trip, guard_probe
 from sparkctl.facts.probe import Facts, Probe, Want
@@ -227,9 +227,8 @@ def describe(trip: Trip, node: str) -> str:
 def told_trips(cluster: Cluster, probers: Mapping[str, Prober]) -> list[str]:
     """What the watchdogs have done since the last `up`, in words. Raises UnreachableError."""
     probe = Places(cluster.name).probe
-    answers = {node.name: ask(probers[node.name], [Want(node.name, probe)]) for node in cluster.nodes}
-    facts = Facts(answers)
-    return [describe(trip, node) for node in answers for trip in facts.get(node, probe).trips]
+    facts = gather(probers, [Want(node.name, probe) for node in cluster.nodes])
+    return [describe(trip, node.name) for node in cluster.nodes for trip in facts.get(node.name, probe).trips]
 
 
 def steps(cluster: Cluster, wish: GuardWish | None, program: str) -> tuple[GuardStep | TripStep, ...]:

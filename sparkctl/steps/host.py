@@ -107,12 +107,15 @@ def _account(host: HostFact, node: Node) -> Iterator[Trouble]:
             f"use an account whose home is {node.home}, or move its home there: sudo usermod -d {node.home} -m USER",
         )
     if not host.sudo:
-        rule = f"{node.user} ALL=(ALL) NOPASSWD:ALL"
         yield Trouble(
             f"{node.user} cannot use sudo without a password",
-            f"sparkctl setup --sudoers --ask-sudo-password; or, on {node.name}: "
-            f"echo '{rule}' | sudo tee /etc/sudoers.d/90-{node.user}",
+            f"sparkctl setup --sudoers --ask-sudo-password; or, on {node.name}: {allow_sudo(node.user)}",
         )
+
+
+def allow_sudo(user: str) -> str:
+    """What to type on a node so that sudo asks no password; sudo reads no file whose name holds a dot (sudoers(5))."""
+    return f"echo '{user} ALL=(ALL) NOPASSWD:ALL' | sudo tee /etc/sudoers.d/90-{user.replace('.', '_')}"
 
 
 def _machine(host: HostFact, gpu: GpuFact, dockerd: DockerdFact, wish: HostWish) -> Iterator[Trouble]:
