@@ -101,8 +101,11 @@ class _Apply:
             return finding.actions
         raise _cannot(finding)
 
-    def confirm(self, facts: Facts) -> None:
+    def confirm(self, facts: Facts, context: Context) -> None:
         finding = self.item.step.check(facts)
+        if isinstance(finding, Drifted):
+            for look in finding.evidence:
+                look.perform(context)
         if not isinstance(finding, Ok):
             raise _unheld(finding)
 
@@ -116,7 +119,7 @@ class _Undo:
     def actions(self, facts: Facts) -> tuple[Action, ...]:
         return self.item.step.undo(facts)
 
-    def confirm(self, facts: Facts) -> None:
+    def confirm(self, facts: Facts, _context: Context) -> None:
         if left := self.item.step.undo(facts):
             raise StepFailed("still there after it was removed: " + "; ".join(a.summary for a in left))
 
@@ -199,7 +202,7 @@ class _Run:
             self.guard()
             context.say(action.summary)
             action.perform(context)
-        way.confirm(gather(self.sessions, step.wants))
+        way.confirm(gather(self.sessions, step.wants), context)
         return True
 
     def _context(self, key: str, step: Step) -> Context:

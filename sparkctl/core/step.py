@@ -43,13 +43,15 @@ class Drifted:
     """There, but not as wished; `differences` says how, the actions mend it.
 
     `disrupts` is true where mending stops something that serves: worth a question before it is done. `symptom` is
-    true where the cause may be in a step below: while one of those is not as wished, it is mended first.
+    true where the cause may be in a step below: while one of those is not as wished, it is mended first. `evidence`
+    changes nothing: where it is still so after the actions, it raises what explains that.
     """
 
     differences: tuple[str, ...]
     actions: tuple[Action, ...]
     disrupts: bool = False
     symptom: bool = False
+    evidence: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True)

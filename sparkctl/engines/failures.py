@@ -4,7 +4,7 @@ Sources: the logs collected in docs/troubleshooting.md from vLLM's and Ray's own
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -149,6 +149,11 @@ def telling(lines: Iterable[str], count: int = 8) -> list[str]:
     kept = [strip(line) for line in lines if line.strip()]
     raised = [line for line in kept if re.match(r"[\w.]*(?:Error|Exception|Failure|Exit)\b: ?\S", line)]
     return list(dict.fromkeys(raised))[:count] or kept[-count:]
+
+
+def shown(lines: Sequence[str], known: Diagnosis | None) -> str:
+    """The telling lines, with the one that is known where it is none of them."""
+    return "\n".join(dict.fromkeys([*telling(lines), *([known.line] if known else [])]))
 
 
 def strip(line: str) -> str:

@@ -12,6 +12,7 @@ from sparkctl.facts.probe import Facts, Want
 from sparkctl.facts.secret import secret_probe
 from sparkctl.runtimes.containers import Create, Remove, SetAside, container_name, is_ours, short_json
 from sparkctl.runtimes.differences import differences
+from sparkctl.runtimes.words import LastWords
 from sparkctl.topology import Cluster
 
 
@@ -67,7 +68,8 @@ class ContainerStep:
         changing = kept.changing or any(self._becomes_another(service, facts, image) for service in self.services)
         going = self._removals(affected, facts, kept.ids() if changing else frozenset())
         actions = (*going, *self._creations(facts, image))
-        return Drifted(found, actions, disrupts=any(self._running(s, facts) for s in affected))
+        ended = tuple(words for service in self.services for words in self._last_words(service, facts))
+        return Drifted(found, actions, disrupts=any(self._running(s, facts) for s in affected), evidence=ended)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         return self._removals(self.services, facts)
@@ -121,6 +123,13 @@ class ContainerStep:
         if found.labels.get(LABEL_SECRETS, "") != self._secrets(service, facts):
             return [f"{name}: a secret that it uses was delivered anew"]
         return []
+
+    def _last_words(self, service: Service, facts: Facts) -> tuple[LastWords, ...]:
+        found = self._find(service, facts)
+        if found is None or found.status != "exited":
+            return ()
+        how = f"{service.name} ended with status {found.exit_code}"
+        return (LastWords(self.cluster, service.name, service.node, how),)
 
     def _kept(self, facts: Facts) -> KeptFact:
         return facts.get(self.cluster.head.name, kept_probe(self.cluster))

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,6 +14,7 @@ from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import ray_peers_probe
 from sparkctl.facts.probe import Facts, Want
 from sparkctl.runtimes.containers import container_name, docker_errors
+from sparkctl.runtimes.words import tail
 from sparkctl.steps.place import OnHead
 from sparkctl.topology import Cluster, Node
 from sparkctl.transport.session import Session
@@ -130,15 +131,3 @@ def joined_gpus(cluster: Cluster, sessions: Mapping[str, Session], suffix: str =
     except (ValueError, IndexError):
         rows = []
     return {address: gpus for address, gpus in rows if gpus >= 1}
-
-
-def tail(context: Context, node: Node, container: str, lines: int = 200) -> list[str]:
-    """The end of a container's log."""
-    with docker_errors(node.name, f"read the log of {container}"):
-        raw: bytes = context.peers[node.name].docker.containers.get(container).logs(tail=lines)
-    return list(_clean(raw.decode(errors="replace").splitlines()))
-
-
-def _clean(lines: Iterable[str]) -> Iterable[str]:
-    """A progress bar rewrites its line: keep what it said last."""
-    return (line.rstrip("\r").rsplit("\r", 1)[-1] for line in lines)

@@ -8,15 +8,15 @@ from sparkctl.core.plan import ask
 from sparkctl.core.service import Service
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending, step_id
 from sparkctl.engines.engine import Api
-from sparkctl.engines.failures import VLLM, Patterns, diagnose, loading, telling
+from sparkctl.engines.failures import VLLM, Patterns, diagnose, loading, shown
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import LOOK_SECONDS, PATIENT_SECONDS, ApiFact, api_probe
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.runtimes.containers import Restart, container_name, docker_errors
+from sparkctl.runtimes.words import LINES, tail
 from sparkctl.steps import guard
 from sparkctl.steps.place import OnHead
-from sparkctl.steps.ray import tail
 
 VLLM_API = Api("vllm")
 
@@ -205,7 +205,7 @@ class AwaitServing:
     def _failure(self, context: Context, what: str, service: Service | None = None) -> CommandFailed:
         culprit = service or self.step.services[-1]
         node = self.step.cluster.node(culprit.node)
-        log = tail(context, node, container_name(self.step.cluster, culprit.name), 5000)
+        log = tail(context, node, container_name(self.step.cluster, culprit.name), LINES)
         known = diagnose([*log, what], self.step.failures)
         trips = guard.told_trips(self.step.cluster, context.peers)
         fix = known.fix if known else f"read the whole log: sparkctl logs {culprit.name}"
@@ -213,5 +213,5 @@ class AwaitServing:
             f"{self.step.model} does not serve: {trips[-1] if trips else what}",
             where=f"{culprit.name} on {culprit.node}",
             fix=guard.ADVICE if trips else fix,
-            output="\n".join(dict.fromkeys([*telling(log), *([known.line] if known else [])])),
+            output=shown(log, known),
         )
