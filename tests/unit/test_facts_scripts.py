@@ -18,6 +18,7 @@ from sparkctl.facts.dockerd import DOCKERD
 from sparkctl.facts.fabric import fabric_probe
 from sparkctl.facts.gpu import GPU
 from sparkctl.facts.host import HOST, disk_probe
+from sparkctl.facts.kept import keeper_probe
 from sparkctl.facts.nfs import export_probe, mount_probe, token_probe
 from sparkctl.facts.packages import packages_probe
 from sparkctl.facts.ports import LISTENERS
@@ -155,6 +156,17 @@ def test_a_folder_inside_the_cache_that_root_owns_is_named() -> None:
         assert ask(probe, prefix=as_nobody).get("here", probe).closed == f"{cache}/hub/{model}/blobs"
         os.chown(cache / "hub" / model / "blobs", 65534, 65534)
         assert ask(probe, prefix=as_nobody).get("here", probe).closed == ""
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="asks as root")
+def test_the_watchdogs_record_is_no_keeper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparkctl.facts.kept.ROOT", str(tmp_path))
+    folder, probe = tmp_path / "lab", keeper_probe(CLUSTER)
+    folder.mkdir()
+    (folder / "trips.json").touch()
+    assert not ask(probe).get("here", probe).present
+    (folder / "units").mkdir()
+    assert ask(probe).get("here", probe).present
 
 
 def test_token(tmp_path: Path) -> None:
