@@ -27,9 +27,12 @@ def pin(
     from sparkctl.inventory import pins
 
     screen, config = options.screen("model-pin"), load_config(options, pinned=False)
-    lock = locks.load(locks.place(Path.cwd(), options.env_file))
+    path = locks.place(Path.cwd(), options.env_file)
+    locks.load(path)  # a bad one is told before any node is asked
     with options.waiting() as waiting, open_sessions(config, options, waiting.watch) as sessions:
-        found = pins.take(config, lock, gather(sessions, pins.wants(config), waiting.watch))
+        facts = gather(sessions, pins.wants(config), waiting.watch)
+    lock = locks.load(path)  # another pin may have written it meanwhile
+    found = pins.take(config, lock, facts)
     new = pins.apply(lock, found, update=update)
     if new != lock:
         locks.save(new)

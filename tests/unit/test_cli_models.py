@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches import NEW, container
+from caches import NEW, OLD, container
 from cli_fakes import Cli, small_world
 from documents import check_document, own
 from test_inventory_images import DIGEST, A, B, image
@@ -207,6 +207,20 @@ def test_pins_are_written_once_and_moved_on_demand(cli: Cli) -> None:
     assert cli("model", "pin", "--update") == 0
     assert f"org/tiny at main: {'e' * 40} (was {NEW})" in cli.out
     assert lock_of(cli)["models"] == {"org/tiny": {"main": "e" * 40}}
+
+
+def test_what_another_pin_wrote_meanwhile_stays(cli: Cli) -> None:
+    host, other = cli.hosts["spark-1"], {"lock": 1, "models": {"org/other": {"main": OLD}}, "images": {}}
+    answer = host.probes
+    assert callable(answer)
+
+    def meanwhile(name: str) -> Answer:
+        (cli.folder / NAME).write_text(json.dumps(other))
+        return answer(name)
+
+    host.probes = meanwhile
+    assert cli("model", "pin") == 0
+    assert lock_of(cli)["models"] == {"org/other": {"main": OLD}, "org/tiny": {"main": NEW}}
 
 
 def test_what_nobody_knows_is_not_pinned(cli: Cli) -> None:
