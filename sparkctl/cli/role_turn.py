@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sparkctl.cli.clock import Clock
@@ -168,7 +167,7 @@ class Turn:
         self.screen.tell(f"{self.new.name} did not come up", "red")
         with stoppable(self.stop, self.screen.tell):
             lost = [] if self.served else caught(self._clear)  # what served before was put back by now
-            failed = {each.role.name: caught(partial(self._restore, each)) for each in leaving}
+            failed = {each.role.name: self._restore(each) for each in leaving}
         self.screen.put(restored=[name for name, why in failed.items() if not why])
         return self.screen.fail(*errors, *lost, *(error for why in failed.values() for error in why))
 
@@ -178,15 +177,14 @@ class Turn:
         return self._undo(ending(self.config, self.new), "clear")
 
     def _restore(self, gone: Leaving) -> list[SparkctlError]:
-        """Let a role that made room serve again, and say whether it does."""
-        woken = self._make((sleeping(self.config, gone.role, asleep=False),), "wake_back") if gone.sleeps else []
-        errors = woken or self._make(launching(self.config, gone.role), "restore")
-        name = gone.role.name
-        if errors:
+        """Let a role that made room serve again, and say whether it does; a launch mends what does not wake."""
+        name, steps = gone.role.name, (sleeping(self.config, gone.role, asleep=False),) if gone.sleeps else ()
+        woken = caught(lambda: self._make(steps, "wake_back")) if steps else []
+        if errors := caught(lambda: self._make(launching(self.config, gone.role), "restore")):
             self.screen.tell(f"{name} does not serve: sparkctl role launch {name}", "red")
-        else:
-            self.screen.tell(f"{name} serves again, at {gone.role.url}", "green")
-        return errors
+            return [*woken, *errors]
+        self.screen.tell(f"{name} serves again, at {gone.role.url}", "green")
+        return []
 
     def _make(self, steps: Sequence[Step], key: str) -> list[SparkctlError]:
         """Look, plan, and make these steps true, once the memory of what has ended is back."""

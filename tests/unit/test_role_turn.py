@@ -125,6 +125,15 @@ def test_who_cannot_come_back_is_said_to_be_away(roles: Roles) -> None:
     assert "error: no more" in roles.cli.err
 
 
+def test_who_does_not_say_whether_it_sleeps_is_launched_all_the_same(roles: Roles) -> None:
+    """It was to sleep, and did not answer: a launch finds out, and mends what hangs."""
+    roles.start("architect")
+    assert switch(roles, "dev") == 1
+    assert "does not say whether it sleeps" in roles.cli.err
+    assert roles.running == {"architect"}
+    assert "architect serves again" in roles.cli.out
+
+
 def test_a_change_of_a_role_that_runs_takes_nothing_away_when_it_fails(roles: Roles) -> None:
     """What served before was put back by then: by `take_back`, as after `up`."""
     roles.world.states[f"vllm-dev@{HEAD}"] = "stale"
