@@ -73,6 +73,7 @@ def way_back(
     from sparkctl.facts.engine import PATIENT_SECONDS
     from sparkctl.facts.kept import history_probe, kept_probe
     from sparkctl.facts.probe import Want
+    from sparkctl.stacks.goods import caches
     from sparkctl.stacks.past import rollback_steps
 
     cluster, head = config.cluster, config.cluster.head.name
@@ -84,7 +85,8 @@ def way_back(
     image = gather(sessions, [Want(head, named)]).get(head, named)
     reference = back.image if image and image.id == back.image_id else back.image_id
     now = [one.record for one in past if one.number == kept.unit(back.unit).generation]
-    return back, rollback_steps(cluster, back, now[0] if now else {}, reference, PATIENT_SECONDS)
+    hf_cache = caches(config)[head]
+    return back, rollback_steps(cluster, back, now[0] if now else {}, reference, hf_cache, PATIENT_SECONDS)
 
 
 def chosen(past: "Sequence[Generation]", kept: "KeptFact", number: int) -> "Generation":
@@ -92,17 +94,21 @@ def chosen(past: "Sequence[Generation]", kept: "KeptFact", number: int) -> "Gene
     from sparkctl.errors import SparkctlError
 
     look = "look at: sparkctl history"
+    serving = {name: unit.digest for name, unit in kept.units.items() if unit.digest}
     if number:
         found = [one for one in past if one.number == number]
         if not found:
             raise SparkctlError(f"there is no generation {number}", fix=look)
         if not found[0].served:
             raise SparkctlError(f"generation {number} never served: {found[0].outcome}", fix=look)
+        if serving and found[0].unit not in serving:
+            what = f"generation {number} is of {found[0].unit}, beside which {', '.join(serving)} would go on serving"
+            raise SparkctlError(what, fix="deploy it anew: sparkctl up with its profile, or sparkctl role switch")
         return found[0]
-    if len(kept.units) > 1:
+    if len(serving) > 1:
         raise SparkctlError("several models serve: which of them is to go back?", fix=f"name a generation; {look}")
-    digests = {unit.digest for unit in kept.units.values()}
-    before = [one for one in past if one.served and one.digest not in digests]
+    own = [one for one in past if one.served and (not serving or one.unit in serving)]
+    before = [one for one in own if one.digest not in serving.values()]
     if not before:
         raise SparkctlError("there is nothing to go back to", fix=look)
     return before[-1]

@@ -7,10 +7,12 @@ from typing import Any
 from sparkctl.core.service import Gpus, Mount, Secret, Service
 from sparkctl.core.step import Blocked, Finding, Layer, Ok, Step, step_id
 from sparkctl.engines import registry
+from sparkctl.engines.engine import Store
 from sparkctl.errors import SparkctlError
 from sparkctl.facts.docker import image_probe
 from sparkctl.facts.kept import Generation
-from sparkctl.facts.probe import Facts, Want
+from sparkctl.facts.model import ModelFact, model_probe
+from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.runtimes.docker import ContainerStep
 from sparkctl.steps.generation import intent_name, stack_steps
 from sparkctl.steps.image import CarryStep
@@ -49,18 +51,54 @@ class KeptImageStep(OnHead):
         return ()
 
 
+@dataclass(frozen=True)
+class KeptModelStep(OnHead):
+    """The model's files of a generation, which the head's cache still has, whole."""
+
+    hf_cache: str
+    model: str
+    revision: str
+    name: str = "model"
+    layer: Layer = Layer.MODEL
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def wants(self) -> tuple[Want, ...]:
+        return (Want(self.node, self._probe),)
+
+    def check(self, facts: Facts) -> Finding:
+        found = facts.get(self.node, self._probe)
+        if found and not found.missing:
+            return Ok()
+        what = f"{self.node} has no whole {self.model}@{self.revision} any more"
+        pull = f"sparkctl model pull {self.model} --revision {self.revision}"
+        return Blocked(what, f"bring it ({pull}), or choose another generation")
+
+    def undo(self, facts: Facts) -> tuple[()]:
+        return ()
+
+    @property
+    def _probe(self) -> Probe[ModelFact | None]:
+        return model_probe(self.cluster, self.cluster.head, self.hf_cache, self.model, self.revision)
+
+
 def rollback_steps(
-    cluster: Cluster, back: Generation, now: Mapping[str, Any], reference: str, look_seconds: int
+    cluster: Cluster, back: Generation, now: Mapping[str, Any], reference: str, hf_cache: str, look_seconds: int
 ) -> tuple[Step, ...]:
     """What leads back to a generation. `now` is the record of what serves, `reference` what names the old image today.
 
-    Raises SparkctlError where the cluster is another one than then.
+    `hf_cache` is the head's model cache. Raises SparkctlError where the cluster is another one than then.
     """
     stack = stack_of(cluster, back, reference, look_seconds)
     name = back.record.get("image_step", "image")
     nodes = {service.node for service in stack.services}
     carries = (CarryStep(cluster, w, reference, name) for w in cluster.workers if w.name in nodes)
-    return (KeptImageStep(cluster, reference, name), *carries, *_leftovers(stack, now), *stack_steps(stack))
+    hub = registry.engine(stack.engine).STORE is Store.HUB
+    model = (KeptModelStep(cluster, hf_cache, back.model, back.revision),) if hub else ()
+    return (KeptImageStep(cluster, reference, name), *carries, *model, *_leftovers(stack, now), *stack_steps(stack))
 
 
 def stack_of(cluster: Cluster, back: Generation, reference: str, look_seconds: int) -> Stack:
