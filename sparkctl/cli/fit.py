@@ -71,8 +71,12 @@ def fit(
     What this cluster serves now counts as free. Exits with 0 when it fits, 2 when not, 3 for a model or a value that
     cannot be.
     """
+    from sparkctl.cli.fit_sources import refuse
+    from sparkctl.config import engine_args
+    from sparkctl.config.wishes import weights_of
     from sparkctl.memory.verdict import judge
     from sparkctl.report.fit import show_verdict, verdict_data
+    from sparkctl.stacks.goods import PUBLIC_HUB
 
     screen, config = options.screen("fit"), load_config(options)
     served, own = _nearest_served(config, model)
@@ -88,11 +92,15 @@ def fit(
     )
     nodes = _nodes(served.cluster.nodes if own else config.cluster.nodes, wish.ranks, offline=offline)
     revision, allow = (served.model.revision, served.model.allow) if own else ("main", ())
-    fact, rooms = (_offline if offline else _live)(config, options, name, revision, nodes)
-    verdict = judge(fact.checkpoint(name, allow, quantization), wish, rooms)
-    screen.put(cluster=config.cluster.name, **verdict_data(verdict, fact.source))
+    hub = "" if own and engine_args.tagged(served.engine.name) else config.settings.hf_endpoint or PUBLIC_HUB
+    fact, rooms = (_offline if offline else _live)(config, options, name, revision, nodes, hub)
+    checkpoint = fact.best(name, allow, quantization, weights_of(served) if own else 0)
+    if checkpoint is None:
+        raise refuse(fact, name, hub)
+    verdict, source = judge(checkpoint, wish, rooms), fact.source if checkpoint.shape.parameters.total else "profile"
+    screen.put(cluster=config.cluster.name, **verdict_data(verdict, source))
     if not screen.json:
-        screen.page.write(show_verdict(verdict, fact.source, screen.glyphs))
+        screen.page.write(show_verdict(verdict, source, screen.glyphs))
     screen.finish()
     return 0 if verdict.fits else 2
 
@@ -140,48 +148,42 @@ def _nodes(configured: "Sequence[Node]", count: int, *, offline: bool) -> "list[
 
 
 def _offline(
-    config: "Config", _options: Options, model: str, revision: str, nodes: "Sequence[Node]"
+    config: "Config", _options: Options, model: str, revision: str, nodes: "Sequence[Node]", hub: str
 ) -> "tuple[CheckpointFact, tuple[Room, ...]]":
-    """The model from a folder or the hub, and fresh Sparks. Raises SparkctlError."""
-    from sparkctl.cli.fit_sources import from_folder, from_hub, is_folder, refuse
+    """The model from a folder or the hub, where there is one, and fresh Sparks. Raises SparkctlError."""
+    from sparkctl.cli.fit_sources import from_folder, from_hub, is_folder
+    from sparkctl.facts.checkpoint import CheckpointFact
     from sparkctl.memory.demand import GB10_GIB, GIB
     from sparkctl.memory.verdict import Room
     from sparkctl.stacks.budgets import reserve_of
-    from sparkctl.stacks.goods import PUBLIC_HUB
 
     total = round(GB10_GIB * GIB)
     rooms = tuple(Room(node.name, total, total, reserve_of(config)) for node in nodes)
     if is_folder(model):
         return from_folder(model), rooms
-    endpoint = config.settings.hf_endpoint or PUBLIC_HUB
-    fact = from_hub(endpoint, model, revision, config.settings.hf_token.get_secret_value())
-    if not fact.known:
-        raise refuse(fact, model, endpoint)
-    return fact, rooms
+    token = config.settings.hf_token.get_secret_value()
+    return from_hub(hub, model, revision, token) if hub else CheckpointFact(), rooms
 
 
 def _live(
-    config: "Config", options: Options, model: str, revision: str, nodes: "Sequence[Node]"
+    config: "Config", options: Options, model: str, revision: str, nodes: "Sequence[Node]", hub: str
 ) -> "tuple[CheckpointFact, tuple[Room, ...]]":
     """The model as the head sees it, and the nodes as they are, asked at once. Raises SparkctlError."""
-    from sparkctl.cli.fit_sources import from_folder, is_folder, refuse
+    from sparkctl.cli.fit_sources import from_folder, is_folder
     from sparkctl.core.plan import gather
+    from sparkctl.facts.checkpoint import CheckpointFact
     from sparkctl.facts.docker import CONTAINERS
     from sparkctl.facts.host import HOST
     from sparkctl.facts.probe import Want
     from sparkctl.stacks.budgets import look_of
-    from sparkctl.stacks.goods import PUBLIC_HUB
 
-    folder = from_folder(model) if is_folder(model) else None
-    head, look = config.cluster.head.name, look_of(config, "none" if folder else model, revision)
+    own = from_folder(model) if is_folder(model) else None if hub else CheckpointFact()
+    look = Want(config.cluster.head.name, look_of(config, model, revision))
     wants = [Want(node.name, probe) for node in config.cluster.nodes for probe in (HOST, CONTAINERS)]
-    wants += [] if folder else [Want(head, look)]
+    wants += [] if own else [look]
     with options.waiting() as waiting, open_sessions(config, options, waiting.watch) as sessions:
         facts = gather(sessions, wants, waiting.watch)
-    fact = folder or facts.get(head, look)
-    if not fact.known:
-        raise refuse(fact, model, config.settings.hf_endpoint or PUBLIC_HUB)
-    return fact, tuple(_room(config, node, facts) for node in nodes)
+    return own or facts.get(look.node, look.probe), tuple(_room(config, node, facts) for node in nodes)
 
 
 def _room(config: "Config", node: "Node", facts: "Facts") -> "Room":

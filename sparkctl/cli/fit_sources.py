@@ -50,7 +50,9 @@ def from_hub(endpoint: str, model: str, revision: str, token: str) -> "Checkpoin
 
 
 def refuse(fact: "CheckpointFact", model: str, asked: str) -> SparkctlError:
-    """The error of a model that was not found; `asked` names the hub."""
+    """The error of a model that was not found; `asked` names the hub, empty where it knows nothing of such models."""
+    if not asked:
+        return SparkctlError(f"nobody says what {model} takes", fix="state engine.weights_gib in the profile")
     if fact.status in (401, 403):
         problem = Problem(asked, "MODEL", f"{model} is gated or private ({fact.status})", "a model that it hands out")
         return ConfigError((problem,), place="on the command line", fix="accept its licence there and set HF_TOKEN")

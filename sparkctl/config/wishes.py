@@ -26,6 +26,7 @@ def wish_of(served: Served) -> Wish:
         quantization=quantization if is_format(quantization) else "",
         dtype=engine.dtype or "",
         overhead=round(engine.overhead_gib * GIB) + fast,
+        fills=not engine_args.tagged(engine.name),
         prefill=int(prefill) if re.fullmatch(r"[1-9]\d{0,7}", prefill, re.ASCII) else PREFILL,
     )
 

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from sparkctl.errors import ConfigError
 from sparkctl.facts.lines import number, pairs, values
 from sparkctl.facts.model import folder_name
 from sparkctl.facts.probe import Answer, Probe
 from sparkctl.memory.checkpoint import Checkpoint, weight_files
 from sparkctl.memory.config_json import read_shape, total_size
+from sparkctl.memory.reader import is_foreign
 
 HUB_SECONDS = 4
 """How long a node waits for the hub; our choice: a plan goes on without it."""
@@ -73,6 +75,21 @@ class CheckpointFact:
         where = f"config.json of {name} ({self.source})"
         size = weight_files(self.sizes, allow, quantization) or self.total
         return Checkpoint(name, read_shape("" if self.status == 404 else self.config, where), size)
+
+    def best(self, name: str, allow: Sequence[str], quantization: str, stated: int) -> Checkpoint | None:
+        """The model as it is read, else by its weights of `stated` bytes (0: unknown); None where nobody knows.
+
+        Raises ConfigError for a config.json of nonsense, and of a foreign family where no weights are stated.
+        """
+        by_weights = Checkpoint.unknown(name, stated) if stated else None
+        if not self.known or (by_weights and not self.config):
+            return by_weights
+        try:
+            return self.checkpoint(name, allow, quantization)
+        except ConfigError as error:
+            if by_weights and is_foreign(error.problems):
+                return by_weights
+            raise
 
 
 def checkpoint_probe(

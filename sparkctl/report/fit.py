@@ -32,7 +32,11 @@ def show_verdict(verdict: Verdict, source: str, glyphs: Glyphs) -> list[Line]:
     model, wish = verdict.checkpoint, verdict.wish
     form, count = model.loaded(wish.quantization, wish.dtype).name, model.shape.parameters.total
     sized = f"{count / 1e9:.1f} billion" if count >= 1e8 else f"{count / 1e6:.1f} million"
-    kind = f"{sized} parameters as {form}, {SOURCES.get(source, source)}"
+    kind = (
+        f"{sized} parameters as {form}, {SOURCES.get(source, source)}"
+        if count
+        else "weights as the profile states them"
+    )
     mark, style, word = (glyphs.ok, "green", "fits") if verdict.fits else (glyphs.blocked, "bold red", "does not fit")
     lines = [Line(model.name, "bold"), Line(kind, "dim"), Line("")]
     for names, node in _alike(verdict):

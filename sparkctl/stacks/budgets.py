@@ -36,7 +36,7 @@ def budget_of(config: "Config", served: "Served") -> Budget:
     return Budget(
         model=served.model.id,
         cluster=served.cluster,
-        wish=replace(wish_of(served), fills=engine.STORE is Store.HUB),
+        wish=wish_of(served),
         probe=look_of(config, served.model.id, served.model.revision) if engine.STORE is Store.HUB else None,
         download=steps[0] if steps else "",
         services=(f"{engine.API.service}{served.suffix}", *sorted(services)),

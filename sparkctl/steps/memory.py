@@ -16,7 +16,6 @@ from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.memory.arithmetic import choices, shortfall
 from sparkctl.memory.checkpoint import Checkpoint
 from sparkctl.memory.demand import Wish
-from sparkctl.memory.reader import is_foreign
 from sparkctl.memory.verdict import NodeVerdict, Room, Verdict, judge
 from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster
@@ -123,15 +122,8 @@ class MemoryStep(OnNode):
     def _checkpoint(self, budget: Budget, facts: Facts) -> tuple[Checkpoint, bool]:
         """The model as far as it is known, and whether that is all that will be. Raises ConfigError."""
         fact = facts.get(self.cluster.head.name, budget.probe) if budget.probe else CheckpointFact()
-        stated = Checkpoint.unknown(budget.model, budget.weights)
-        if not fact.known or (budget.weights and not fact.config):
-            return stated, fact.known or not budget.probe
-        try:
-            return fact.checkpoint(budget.model, budget.allow, budget.wish.quantization), True
-        except ConfigError as error:
-            if not (budget.weights and is_foreign(error.problems)):
-                raise
-            return stated, True
+        found = fact.best(budget.model, budget.allow, budget.wish.quantization, budget.weights)
+        return found or Checkpoint.unknown(budget.model), fact.known or not budget.probe
 
     def _left_over(self, facts: Facts) -> dict[str, float]:
         """Containers of ours on this node that are in no budget, with their shares, 0.0 where they do not say.

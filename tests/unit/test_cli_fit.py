@@ -86,6 +86,29 @@ def test_a_folder_and_sparks_that_are_not_there(cli: Cli, folder: Path) -> None:
     assert "concurrency 2" in cli.out
 
 
+OLLAMA = "name: own\nnodes: 1\nimage: {ref: 'ollama/ollama:0.13.0'}\nmodel: {id: 'llama3.1:8b'}\nengine: {name: ollama"
+
+
+@pytest.mark.parametrize("offline", [(), ("--offline",)])
+def test_stated_weights_stand_in_for_a_model_that_no_hub_has(cli: Cli, offline: tuple[str, ...]) -> None:
+    answering(cli, "source=cache\nconfig=never asked")
+    (cli.folder / "own.yaml").write_text(f"{OLLAMA}, weights_gib: 5}}\n")
+    assert cli("fit", *offline, "--profile", "./own.yaml", "--json") == 0
+    assert (cli.document["source"], cli.document["nodes"][0]["weights"]) == ("profile", 5 * 2**30)
+    assert cli("fit", *offline, "--profile", "./own.yaml") == 0
+    assert "weights as the profile states them" in cli.out
+    (cli.folder / "own.yaml").write_text(f"{OLLAMA}}}\n")
+    assert cli("fit", *offline, "--profile", "./own.yaml") == 1
+    assert "nobody says what llama3.1:8b takes" in cli.err
+
+
+def test_stated_weights_stand_in_while_the_hub_is_silent(cli: Cli) -> None:
+    silent = "HF_ENDPOINT=http://127.0.0.1:9"
+    assert cli("fit", "--offline", "--set", silent, "--json") == 0
+    assert cli.document["source"] == "profile", "the profile says weights_gib"
+    assert cli("fit", "org/other", "--offline", "--set", silent) == 1
+
+
 def test_more_tokens_than_a_model_was_made_for_are_named(cli: Cli, folder: Path) -> None:
     for tokens, told in (("131072", False), ("131073", True)):
         assert cli("fit", str(folder), "--offline", "--max-model-len", tokens) == 0
