@@ -20,6 +20,8 @@ from sparkctl.transport.session import Hold, HoldingSession
 from sparkctl.transport.wrapper import SILENCE_SECONDS
 
 FOLDER = "/run/lock"
+KEEPER = "keeper"
+"""What the head's keeper says it runs (node/keeper/watch.py)."""
 
 # The folder is sticky and open to all, so fs.protected_regular forbids to open the file of another user with O_CREAT:
 # it is made with O_EXCL, opened for reading, which is enough for flock, and written by dd with nocreat.
@@ -31,8 +33,9 @@ for _ in 1 2 3 4 5; do
   if flock -n 9; then
     # Somebody may have removed the file in between; the lock of a removed file keeps nobody out.
     [ "$file" -ef /proc/self/fd/9 ] || continue
+    last=$(head -c 300 -- "$file" | tr -d '\n')
     printf '%s\t%s' "$who" "$(date -u +%FT%TZ)" | dd of="$file" conv=nocreat status=none || exit 1
-    echo held
+    printf 'held\t%s\n' "$last"
     exec sleep infinity
   fi
   holder=$(head -c 300 -- "$file" | tr -d '\n')
@@ -51,6 +54,8 @@ class Lock:
         self._session, self._cluster = session, cluster
         self._who = f"{getpass.getuser()}@{socket.gethostname()}\t{verb}\t{os.getpid()}"
         self._mutex = threading.Lock()
+        self._last = ""
+        self._lost: LockedError | None = None
         if line := self._try():
             raise _locked(cluster, line)
 
@@ -62,9 +67,12 @@ class Lock:
         """Take it anew where the connection that held it is gone; call it before every change.
 
         The process of the old connection may outlive it by SILENCE_SECONDS: it is waited for. Raises LockedError
-        where somebody else was faster, UnreachableError.
+        where somebody else was faster, or has been there meanwhile, UnreachableError. The head's keeper may have been:
+        it refuses by itself what is not on record any more.
         """
         with self._mutex:
+            if self._lost:
+                raise self._lost
             if self.is_held():
                 return
             self._session.revive()
@@ -73,6 +81,10 @@ class Lock:
                 time.sleep(0.5)
             if line:
                 raise _locked(self._cluster, line)
+            self._lost = self._between()
+            if self._lost:
+                self.release()
+                raise self._lost
 
     def forget(self) -> None:
         """Remove the file, as far as we may, while the lock is held: whoever comes next makes a new one."""
@@ -83,10 +95,19 @@ class Lock:
         """Let others in."""
         self._hold.release()
 
+    def _between(self) -> LockedError | None:
+        """Who else had the lock while we had lost it, in an error's words."""
+        who, verb, *_ = [*self._last.split("\t"), ""]
+        if not self._last or self._last.startswith(f"{self._who}\t") or verb == KEEPER:
+            return None
+        what = f"{_plain(who)} has changed cluster {self._cluster} while the connection was lost"
+        return LockedError(what, where=self._cluster, fix="run it again: what is left to do is found anew")
+
     def _try(self) -> str:
         """Nothing, or who has it."""
         self._hold: Hold = self._session.hold(_script(self._cluster, self._who))
-        if self._hold.first_line == "held":
+        state, _, self._last = self._hold.first_line.partition("\t")
+        if state == "held":
             return ""
         self._hold.release()
         return self._hold.first_line
@@ -117,9 +138,13 @@ def lock_path(cluster: str) -> str:
     return f"{FOLDER}/sparkctl-{quote(cluster, safe='')}.lock"
 
 
+def _plain(field: str) -> str:
+    return re.sub(r"[^\x20-\x7e]", "?", field)[:80]
+
+
 def _locked(cluster: str, line: str) -> LockedError:
     # The file is open to all users of the head: show nothing of it that could act on a terminal.
-    fields = [re.sub(r"[^\x20-\x7e]", "?", field)[:80] for field in line.split("\t")[1:]]
+    fields = [_plain(field) for field in line.split("\t")[1:]]
     who, verb, process, since = [*fields, "", "", "", ""][:4]
     number = process if process.isdecimal() else ""
     host = who.rpartition("@")[2] if re.fullmatch(r"[\w.-]+@[\w.-]+", who) else ""

@@ -52,6 +52,32 @@ def test_whoever_was_faster_has_it(own_sshd: Sshd, session: SshSession, cluster:
     ours.close()
 
 
+def test_whoever_was_there_meanwhile_ends_the_run_that_lost_it(
+    own_sshd: Sshd, session: SshSession, cluster: str
+) -> None:
+    """Its plan is of a cluster that is another one now."""
+    ours = own_sshd.open()
+    with held(ours, cluster, "up") as lock:
+        own_sshd.drop_connections()
+        wait_until_lost(lock)
+        taken(session, cluster).close()
+        for _ in range(2):
+            with pytest.raises(LockedError, match=r"has changed cluster .* while the connection was lost"):
+                lock.keep()
+    ours.close()
+
+
+def test_the_keeper_that_looked_meanwhile_does_not_end_it(own_sshd: Sshd, session: SshSession, cluster: str) -> None:
+    ours = own_sshd.open()
+    with held(ours, cluster, "up") as lock:
+        own_sshd.drop_connections()
+        wait_until_lost(lock)
+        taken(session, cluster, verb="keeper").close()
+        lock.keep()
+        assert lock.is_held()
+    ours.close()
+
+
 def wait_until_lost(lock: Lock) -> None:
     deadline = time.monotonic() + 10
     while lock.is_held():
@@ -59,12 +85,12 @@ def wait_until_lost(lock: Lock) -> None:
         time.sleep(0.01)
 
 
-def taken(session: SshSession, cluster: str, seconds: float = 10) -> ExitStack:
+def taken(session: SshSession, cluster: str, seconds: float = 10, verb: str = "down") -> ExitStack:
     """The lock in other hands, as soon as it is free."""
     hands, deadline = ExitStack(), time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            hands.enter_context(held(session, cluster, "down"))
+            hands.enter_context(held(session, cluster, verb))
             return hands
         except LockedError:
             time.sleep(0.1)
