@@ -24,6 +24,8 @@ _KINDS = {
     "finite_number": "a finite number",
 }
 """pydantic's types of errors in the words of YAML."""
+_NAME = "a name of at most 31 small letters, digits and dashes, a letter first"
+"""What a model of several may be called (profile.ModelName)."""
 
 
 def accepts(field: str) -> str:
@@ -45,6 +47,10 @@ def profile_problems(error: ValidationError, document: Document) -> Iterator[Pro
     """One problem for each key or value of a profile that is wrong."""
     faults: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for fault in error.errors(include_url=False, include_input=False):
+        if fault["loc"][-1] == "[key]":
+            *way, key = fault["loc"][:-1]
+            yield Problem(document.where((*way, key)), ".".join(map(str, way)), quoted(str(key)), _NAME)
+            continue
         faults.setdefault(_written(fault["loc"], document), []).append(fault)
     for path, branches in faults.items():
         if branches[0]["type"] == "too_short" and any(path == other[: len(path)] != other for other in faults):

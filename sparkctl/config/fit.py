@@ -1,5 +1,6 @@
 """What profile and settings ask of each other in vain, found before any node is asked."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -15,6 +16,8 @@ from sparkctl.memory.demand import MOST_UTILIZATION
 from sparkctl.topology import Cluster
 
 SEVERAL = "nothing: the profile places several models, and models.NAME.model.id names each"
+_LIKE_A_PART = re.compile(r"(check|model|rank\d+)-(.+)")
+"""What stands between the name of a step or a service and the model's: `image-check-dev`, `vllm-rank1-dev`."""
 IMAGELESS = "nothing: the profile names an image for each model, as models.NAME.image.ref"
 
 
@@ -116,9 +119,11 @@ class Fit:
                 yield Problem(self.document.where(path), ".".join(path), repr(engine.name), accepted, *nearest)
 
     def _placement(self) -> Iterator[Problem]:
-        """Ranks that there are, each once."""
+        """Ranks that there are, each once, and names that no part of another model has."""
         count = self.wanted
         for name, placed in self.profile.models.items():
+            if (like := _LIKE_A_PART.fullmatch(name)) and like[2] in self.profile.models:
+                yield self.refused(("models", name), "as a part of another model is called", "another name")
             found = ranks(placed, self.cluster)
             wished = placed.nodes if isinstance(placed.nodes, tuple) else found
             if not wished or len(set(wished)) < len(wished) or len(found) < len(wished):

@@ -166,6 +166,20 @@ def test_what_cannot_be_says_where(world: World, old: str, new: str, name: str, 
     assert (name, found) in {(problem.name, problem.found) for problem in problems(world, text)}
 
 
+@pytest.mark.parametrize("word", ["check", "model", "rank1"])
+def test_a_name_that_a_part_of_another_model_has(world: World, word: str) -> None:
+    (problem,) = problems(world, TEXT.replace("  sleeper:", f"  {word}-small:"))
+    assert (problem.name, problem.found) == (f"models.{word}-small", "as a part of another model is called")
+    assert world.profile("pair", TEXT.replace("  sleeper:", f"  {word}-else:")).load("pair").served
+
+
+@pytest.mark.parametrize("name", ["Small", "'a b'", "1st", "x" * 32])
+def test_names_of_models(world: World, name: str) -> None:
+    (problem,) = problems(world, TEXT.replace("  sleeper:", f"  {name}:"))
+    assert (problem.name, problem.found) == ("models", f"'{name.strip(chr(39))}'")
+    assert problem.accepted.startswith("a name of at most 31 small letters")
+
+
 def test_a_variable_is_named_where_it_is_at_fault(world: World) -> None:
     found = problems(world, TEXT, TENSOR_PARALLEL="2")
     assert [(problem.name, problem.where) for problem in found] == [("TENSOR_PARALLEL", "flag")]
