@@ -117,6 +117,8 @@ def _serve_notes(left: ServeResult, right: ServeResult) -> Iterator[str]:
         loads = (left.load, right.load)
         sides = [f"{one.input_tokens} tokens in, {one.output_tokens} out, {one.rounds} rounds" for one in loads]
         yield f"the requests differ: {sides[0]} on the left, {sides[1]} on the right"
+    for side, one in (("left", left), ("right", right)):
+        yield from (f"on the {side} {failure}" for failure in one.failures)
     if left.model.id != right.model.id:
         yield f"the models differ: {left.model.id} on the left, {right.model.id} on the right"
 

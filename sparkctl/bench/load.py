@@ -9,6 +9,7 @@ import math
 import random
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import TYPE_CHECKING
@@ -99,16 +100,19 @@ def _said(error: "OpenAIError") -> str:
 async def _ask_all(
     url: str, key: str, model: str, load: Load, concurrency: int, requests: int
 ) -> tuple[list[Request | str], float]:
-    """What came of each request, and the seconds of all. The first, of a round of words, warms up and is measured.
+    """What came of each request, and the seconds of all.
 
-    Raises OpenAIError where that one is not answered.
+    Two come before and do not count: one tells how many tokens a round of words is, the other is like all and warms up.
+    Raises OpenAIError where the first is not answered.
     """
-    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
 
     direct, limit = DefaultAsyncHttpxClient(trust_env=False), REQUEST_SECONDS
     async with AsyncOpenAI(base_url=url, api_key=key, timeout=limit, max_retries=0, http_client=direct) as api:
         first = await _ask(api, model, text(len(WORDS)), 2)
         words = max(1, len(WORDS) * load.input_tokens // max(1, first.input_tokens))
+        with suppress(OpenAIError):
+            await _ask(api, model, text(words), load.output_tokens)
         todo = iter([text(words) for _ in range(requests)])
         began = time.perf_counter()
         done = await asyncio.gather(*(_work(api, model, load, todo) for _ in range(concurrency)))

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+MANY = 100
+"""Requests, of which the 99th percentile says more than the longest time does."""
+
 
 class Verdict(StrEnum):
     """How a figure stands against what a Spark is known to reach; `ungraded` where nothing is known to hold it to."""
@@ -265,6 +268,23 @@ class ServeResult:
     roofline: Roofline
     notes: tuple[str, ...] = field(default=())
     schema: Literal["sparkctl/bench-serve/1"] = "sparkctl/bench-serve/1"
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The levels of which requests failed, in words: their figures are those of the others."""
+        return tuple(
+            f"{level.failed} of {level.requests} requests failed with {level.concurrency} at a time"
+            for level in self.levels
+            if level.failed
+        )
+
+    @property
+    def few(self) -> str:
+        """What the 99th percentile of fewer than a hundred requests is worth; empty where there are more."""
+        least = min((level.requests for level in self.levels), default=MANY)
+        if least >= MANY:
+            return ""
+        return f"of {least} requests the 99th percentile is little else than the slowest: --rounds asks for more"
 
 
 Outcome = FabricResult | ServeResult

@@ -50,7 +50,7 @@ def comparison_page(comparison: Comparison, names: tuple[str, str], results: tup
         title=f"{names[0]} against {names[1]}",
         verdict="",
         summary="Ratios are right over left; within 5 % they are taken as the same.",
-        facts=tuple(pair for name, one in zip(names, results, strict=True) for pair in _side(name, one)),
+        facts=tuple(map(_side, ("left", "right"), names, results)),
         charts=tuple(_compared_chart(rows, names) for rows in groups),
         notes=comparison.notes,
         compared=tuple(Compared(rows[0].unit, tuple(map(_texts, rows))) for rows in groups),
@@ -123,8 +123,8 @@ def _serve(result: ServeResult) -> Page:
     )
     best = max(result.levels, key=lambda level: level.output_rate)
     summary = f"At most {shown(best.output_rate)} tokens a second, with {at_a_time(best)}."
-    charts = tuple(_serve_charts(result))
-    return Page(f"{model.name} under load", "", summary, facts, charts, notes=result.notes)
+    notes = (*result.notes, *result.failures, *([result.few] if result.few else []))
+    return Page(f"{model.name} under load", "", summary, facts, tuple(_serve_charts(result)), notes=notes)
 
 
 def _serve_charts(result: ServeResult) -> Iterator[Chart]:
@@ -175,11 +175,11 @@ def _links(result: FabricResult) -> Iterator[tuple[str, str]]:
         yield f"link of {link.node}", f"{link.interface} ({driver}), {speed}, MTU {link.mtu or 'unknown'}"
 
 
-def _side(name: str, result: Outcome) -> tuple[tuple[str, str], ...]:
+def _side(side: str, name: str, result: Outcome) -> tuple[str, str]:
     tool = result.tool if isinstance(result, ServeResult) else ", ".join(dict.fromkeys(one.tool for one in result.tcp))
     nodes = ", ".join(f"{machine.name} ({'Spark' if machine.spark else 'no Spark'})" for machine in result.machines)
     what = f" of {result.model.name}" if isinstance(result, ServeResult) else ""
-    return ((name, f"{result.cluster}{what}, {_moment(result)}, {nodes}" + (f", by {tool}" if tool else "")),)
+    return side, f"{name}: {result.cluster}{what}, {_moment(result)}, {nodes}" + (f", by {tool}" if tool else "")
 
 
 def _compared_chart(rows: Sequence[Row], names: tuple[str, str]) -> Chart:

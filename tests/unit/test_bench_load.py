@@ -95,14 +95,15 @@ def server() -> Iterator[Server]:
 
 def test_so_many_at_a_time_and_no_more(server: Server) -> None:
     level = load.measure(server.url, "key", "tiny", Load(60, 5, 2), 3)
-    warming, *asked = server.asked
+    learning, warming, *asked = server.asked
     assert (level.concurrency, level.requests, level.failed, len(asked)) == (3, 6, 0, 6)
     assert server.most == 3
     assert {request["max_tokens"] for request in asked} == {5}
     assert all(request["ignore_eos"] and request["temperature"] == 0 and request["stream"] for request in asked)
     assert {len(request["prompt"].split()) for request in asked} == {20}
     assert len({request["prompt"] for request in asked}) == 6
-    assert len(warming["prompt"].split()) == len(load.WORDS)
+    assert len(learning["prompt"].split()) == len(load.WORDS)
+    assert {**warming, "prompt": ""} == {**asked[0], "prompt": ""}
     assert (level.input_tokens, level.output_tokens) == (6 * 60, 6 * 5)
 
 

@@ -111,6 +111,21 @@ def test_the_page_says_what_was_graded_and_left_out() -> None:
     assert "unplug" in result_page(fabric(gbit=13.0))
 
 
+def test_a_page_says_of_how_many_requests_it_is_and_how_many_failed() -> None:
+    page = PAGES["serve"]
+    assert "1 of 32 requests failed with 8 at a time" in page
+    assert "of 4 requests the 99th percentile is little else than the slowest" in page
+    enough = replace(serve(), levels=tuple(replace(level, requests=100, failed=0) for level in serve().levels))
+    assert "requests failed" not in result_page(enough) and "99th percentile is" not in result_page(enough)
+    assert "on the right 1 of 4 requests failed with 1 at a time" in PAGES["compare-serve"]
+
+
+def test_a_comparison_says_which_is_left_and_where_its_figures_are() -> None:
+    assert "<dt>left</dt><dd>before: demo" in PAGES["compare-fabric"]
+    assert "in the JSON files of both results" in PAGES["compare-fabric"]
+    assert "in the JSON file of the same name" in PAGES["fabric"]
+
+
 def test_words_of_others_are_text() -> None:
     evil = "<script>alert(1)</script>&\"'"
     for result in (replace(fabric(), cluster=evil), replace(serve(), notes=(evil,))):
