@@ -11,9 +11,9 @@ from sparkctl.topology import Cluster
 __all__ = ["address", "engines", "faults", "lacks", "owned", "tagged", "unfit", "value", "variables", "ways"]
 
 _WAYS = {
-    "pipeline stages": "-pp|--pipeline[-_]parallel[-_]size|--pp[-_]size",
+    "pipeline stages": "-pp|--pipeline[-_]parallel[-_]size|--pp(?:[-_]size)?",
     "context shards": "-pcp|--prefill[-_]context[-_]parallel[-_]size|--context_parallel_size|--cp_size",
-    "replicas": "-dp|--data[-_]parallel[-_]size|--dp-size",
+    "replicas": "-dp|--data[-_]parallel[-_]size|--dp(?:-size)?",
 }
 """Flags that multiply the GPUs: vLLM takes TP x PP x PCP for each replica (ParallelConfig.world_size_across_dp).
 

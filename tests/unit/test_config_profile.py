@@ -201,7 +201,12 @@ class TestFit:
             world.load("stacked", TENSOR_PARALLEL="1", EXTRA_ARGS=arguments)
 
     def test_the_ways_of_every_engine_are_counted(self, world: World) -> None:
-        for name, flags in (("sglang", "--pp-size, '2'"), ("sglang", "--dp-size=2"), ("trtllm", "--cp_size, '2'")):
+        for name, flags in (
+            ("sglang", "--pp-size, '2'"),
+            ("sglang", "--dp-size=2"),
+            ("sglang", "--dp=2"),
+            ("trtllm", "--cp_size, '2'"),
+        ):
             text = SGLANG.replace("sglang", name) + f"  tensor_parallel: 1\n  extra_args: [{flags}]\n"
             world.profile("tiny", text).load("tiny")
             assert " x 2 " in problems(world, text.replace("l: 1", "l: 2"))[0].found
