@@ -70,11 +70,16 @@ class CheckpointFact:
         """Whether it can be judged: there is a config.json, or for certain none among the files that there are."""
         return bool(self.source) and (self.status == 200 or (self.status == 404 and bool(self.sizes)))
 
+    @property
+    def text(self) -> str:
+        """The text of config.json; empty where there is none, whatever the hub says of that."""
+        return "" if self.status == 404 else self.config
+
     def checkpoint(self, name: str, allow: Sequence[str] = (), quantization: str = "") -> Checkpoint:
         """The model; `allow` are globs of the files that are downloaded. Raises ConfigError."""
         where = f"config.json of {name} ({self.source})"
         size = weight_files(self.sizes, allow, quantization) or self.total
-        return Checkpoint(name, read_shape("" if self.status == 404 else self.config, where), size)
+        return Checkpoint(name, read_shape(self.text, where), size)
 
     def best(self, name: str, allow: Sequence[str], quantization: str, stated: int) -> Checkpoint | None:
         """The model as it is read, else by its weights of `stated` bytes (0: unknown); None where nobody knows.
@@ -82,7 +87,7 @@ class CheckpointFact:
         Raises ConfigError for a config.json of nonsense, and of a foreign family where no weights are stated.
         """
         by_weights = Checkpoint.unknown(name, stated) if stated else None
-        if not self.known or (by_weights and not self.config):
+        if not self.known or (by_weights and not self.text):
             return by_weights
         try:
             return self.checkpoint(name, allow, quantization)
