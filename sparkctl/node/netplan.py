@@ -4,7 +4,8 @@
 
 - `change`: {"file", "content" (null: no file), "links", "seconds", "record"}: check the wished netplan in a copy of
   /etc, remember what is there now, arm a timer of systemd that restores it, and apply from a unit of its own, which
-  outlives the connection. What was there first of all is kept in the file `record`, with which `undo` works.
+  outlives the connection. `links` are the interfaces, each with the address that it is to have. What was there first
+  of all is kept in the file `record`, with which `undo` works.
 - `undo`: {"file", "links", "seconds", "record"}: the same towards what `record` holds.
 - `ended`: print {"ended": whether the apply has, "error": why it failed, "back": whether the timer came first}.
 - `keep`: disarm the timer, and tidy up, unless it has begun to go back. `leave`: tidy up after it went back.
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ BACK, APPLY = "sparkctl-netplan-back", "sparkctl-netplan-apply"
 NETWORKD = "systemd-networkd.service"
 HEAD_START = 1.0  # seconds for the answer to `change` to leave before the network moves
 SETTLE = 3.0  # seconds that netplan gets to bring back addresses by itself before ip(8) does
+ARRIVE = 15.0  # seconds that new addresses get: a link may go down for some when its MTU changes
 CONFIGS = ("etc/netplan", "lib/netplan", "run/netplan")
 Json = dict[str, Any]
 
@@ -65,7 +68,7 @@ def place(file: str, content: str | None) -> None:
     new.replace(path)
 
 
-def look(file: str, links: list[str]) -> Json:
+def look(file: str, links: Iterable[str]) -> Json:
     """File and links as they are."""
     path = Path(file)
     content = path.read_text() if path.exists() else None
@@ -168,7 +171,8 @@ def change(job: Json) -> None:
     alone()
     now, record = look(job["file"], job["links"]), Path(job["record"])
     tell("back.json", {**now, "drop": "" if record.exists() else str(record)})
-    begin(job, {"file": job["file"], "content": job["content"], "networkd": True, "links": {}, "drop": ""})
+    wished = {"file": job["file"], "content": job["content"], "networkd": True, "links": {}, "drop": ""}
+    begin(job, {**wished, "arrive": job["links"], "patience": min(ARRIVE, job["seconds"] / 2)})
     if not record.exists():
         place(str(record), json.dumps(now))
 
@@ -177,18 +181,31 @@ def undo(job: Json) -> None:
     """Towards what was there first of all; the record goes with the change."""
     alone()
     tell("back.json", {**look(job["file"], job["links"]), "drop": ""})
-    begin(job, {**json.loads(Path(job["record"]).read_text()), "drop": job["record"]})
+    begin(job, {**json.loads(Path(job["record"]).read_text()), "drop": job["record"], "arrive": {}, "patience": 0})
 
 
 def apply() -> None:
     """What the unit does: the wish of `begin`, and how that ended."""
     time.sleep(HEAD_START)
-    error = ""
+    error, wished = "", json.loads(FOLDER.joinpath("wished.json").read_text())
     try:
-        restore(json.loads(FOLDER.joinpath("wished.json").read_text()))
+        restore(wished)
+        arrive(wished["arrive"], wished["patience"])
     except Refused as refused:
         error = str(refused) or "netplan apply failed"
     tell("ended.json", {"error": error})
+
+
+def arrive(links: dict[str, str], seconds: float) -> None:
+    """Wait until every link has its address, but no longer than that."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not all(carries(link, address) for link, address in links.items()):
+        time.sleep(0.2)
+
+
+def carries(link: str, address: str) -> bool:
+    """Whether the link has the address."""
+    return exists(link) and address in {one.partition("/")[0] for one in look_at(link)["addresses"]}
 
 
 def back() -> None:

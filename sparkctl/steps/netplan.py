@@ -101,8 +101,7 @@ class NetplanStep(OnNode):
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         fabric, fact = facts.get(self.node, fabric_of(self.on)), facts.get(self.node, self._probe)
-        links = tuple(half.interface for half in halves(self.on, self.wish, fabric))
-        return (self._action("", links),) if fact.recorded else ()
+        return (self._action("", halves(self.on, self.wish, fabric)),) if fact.recorded else ()
 
     def _refused(
         self, wished: tuple[Half, ...], fabric: FabricFact, fact: NetplanFact, file: str
@@ -131,13 +130,14 @@ class NetplanStep(OnNode):
         return None
 
     def _change(self, wished: tuple[Half, ...], fact: NetplanFact, text: str) -> Finding:
-        action = self._action(text, tuple(half.interface for half in wished))
+        action = self._action(text, wished)
         if not fact.sha256:
             return Absent((action,))
         said = "does not say what is wished" if not self._written(fact, text) else "is not in force"
         return Drifted((f"{FILE} on {self.node} {said}",), (action,), disrupts=True)
 
-    def _action(self, text: str, links: tuple[str, ...]) -> ChangeNetplan:
+    def _action(self, text: str, wished: tuple[Half, ...]) -> ChangeNetplan:
+        links = tuple((half.interface, half.address) for half in wished)
         return ChangeNetplan(self.node, text, links, self._record, self.wish.seconds)
 
     def _written(self, fact: NetplanFact, text: str) -> bool:

@@ -25,12 +25,13 @@ class ChangeNetplan:
     """Put a netplan file in place, or what was there before ours, and apply it.
 
     The node goes back to what it had by a timer of its own unless a new SSH connection gets in within `seconds`.
-    An empty `content` undoes. `links` are the interfaces in question, `record` the node's file of what was there.
+    An empty `content` undoes. `links` are the interfaces in question, each with the address that it is to have;
+    `record` is the node's file of what was there.
     """
 
     node: str
     content: str
-    links: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
     record: str
     seconds: float
 
@@ -67,7 +68,7 @@ class ChangeNetplan:
 
     @property
     def _job(self) -> dict[str, Any]:
-        job = {"file": FILE, "links": self.links, "seconds": self.seconds, "record": self.record}
+        job = {"file": FILE, "links": dict(self.links), "seconds": self.seconds, "record": self.record}
         return {**job, "content": self.content} if self.content else job
 
     def _keep(self, context: Context) -> None:

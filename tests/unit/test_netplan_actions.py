@@ -11,7 +11,7 @@ from sparkctl.steps import netplan_actions
 from sparkctl.steps.netplan_actions import PROGRAM, ChangeNetplan
 from sparkctl.transport.memory import MemoryHost
 
-CHANGE = ChangeNetplan("spark-1", "network: {}\n", ("lan0",), "/record", 30.0)
+CHANGE = ChangeNetplan("spark-1", "network: {}\n", (("lan0", "10.0.0.1"),), "/record", 30.0)
 
 
 @pytest.fixture

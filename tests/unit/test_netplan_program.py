@@ -34,7 +34,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _job(node: Path, **more: object) -> netplan.Json:
-    job = {"file": str(node / "etc" / "40.yaml"), "links": [], "seconds": 30, "record": str(node / "record")}
+    job = {"file": str(node / "etc" / "40.yaml"), "links": {}, "seconds": 30, "record": str(node / "record")}
     return {**job, "content": WISH, **more}
 
 
@@ -130,6 +130,27 @@ def test_a_failed_apply_is_told(node: Path) -> None:
     (node / "fail-netplan").touch()
     netplan.apply()
     assert netplan.ended() == {"ended": True, "error": "no", "back": False}
+
+
+def test_the_apply_ends_when_the_addresses_are_there(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A link may be down for a while when its MTU changes: what is seen then is not what was wished."""
+    looks = iter(["", "", "10.1.2.3/24"])
+    monkeypatch.setattr(netplan, "exists", lambda link: True)
+    monkeypatch.setattr(netplan, "look_at", lambda link: {"addresses": {next(looks, "10.1.2.3/24"): ""}})
+    netplan.change(_job(node))
+    wished = json.loads((node / "run" / "wished.json").read_text())
+    (node / "run" / "wished.json").write_text(json.dumps({**wished, "arrive": {"lan0": "10.1.2.3"}}))
+    netplan.apply()
+    assert next(looks, None) is None
+    assert netplan.ended()["ended"]
+
+
+def test_an_address_that_never_comes_is_waited_for_half_of_the_time(node: Path) -> None:
+    netplan.change(_job(node, seconds=0.2, links={"no-such-link": "10.1.2.3"}))
+    wished = json.loads((node / "run" / "wished.json").read_text())
+    assert (wished["arrive"], wished["patience"]) == ({"no-such-link": "10.1.2.3"}, 0.1)
+    netplan.apply()
+    assert netplan.ended() == {"ended": True, "error": "", "back": False}
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="needs a network namespace of its own")
