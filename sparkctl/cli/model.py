@@ -49,6 +49,7 @@ def show(
     from sparkctl.report.inventory import models_data, shape_data, show_model, show_shape
     from sparkctl.report.page import Line
 
+    check_names((model,), "")
     screen, config = options.screen("model-show"), load_config(options)
     wishes, found, texts = look(options, config, model)
     entry = entry_of(found, model)
@@ -104,6 +105,7 @@ def prune(
     from sparkctl.stacks.goods import caches
     from sparkctl.steps.prune import PruneModels
 
+    check_names(models or (), "")
     screen, config = options.screen("model-prune"), load_config(options)
     wishes, found, _ = look(options, config)
     if wishes.unread:

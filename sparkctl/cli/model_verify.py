@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparkctl.cli.common import Options, load_config, open_sessions
-from sparkctl.cli.models import ModelsArgument
+from sparkctl.cli.models import ModelsArgument, check_names
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
@@ -35,6 +35,7 @@ def verify(
     from sparkctl.report.inventory import show_verdicts, verdicts_data
     from sparkctl.stacks.goods import Goods, caches
 
+    check_names(models or (), "")
     screen, config = options.screen("model-verify"), load_config(options)
     verdicts: list[Verdict] = []
     with options.waiting() as waiting, open_sessions(config, options, waiting.watch) as sessions:

@@ -140,6 +140,13 @@ def test_nonsense_is_not_pulled(cli: Cli, argv: tuple[str, ...], words: str) -> 
     assert not any(host.log for host in cli.hosts.values())
 
 
+@pytest.mark.parametrize("verb", ["show", "verify", "prune"])
+def test_no_node_is_asked_about_nonsense(cli: Cli, verb: str) -> None:
+    assert cli("model", verb, "../../etc") == 3
+    assert "'../../etc' is no ORG/NAME" in cli.err
+    assert not any(host.log or host.round_trips for host in cli.hosts.values())
+
+
 def hashed(cli: Cli, *bad: dict[str, str], rc: int = 0) -> None:
     lines = [{"total": 9}, {"done": 5}, {"files": 2, "bytes": 9, "unchecked": 0, "bad": list(bad)}]
     said = "".join(f"{json.dumps(line)}\n" for line in lines)
