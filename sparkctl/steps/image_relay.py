@@ -97,7 +97,7 @@ class _Relay:
     def __init__(self, action: PullTogether, context: Context, source: Source) -> None:
         self.over = threading.Event()
         self._action, self._pull, self._context, self._source = action, action.pull, context, source
-        self._mark = f"sparkctl-{self._pull.cluster.name}"
+        self._mark = f"{self._pull.cluster.name}-sparkctl"  # a cluster's name may end in -, a repository's may not
         self._path = f"{self._mark}/{secrets.token_hex(16)}"
         self._ports: Mapping[str, int] = {}
 

@@ -37,7 +37,7 @@ class World:
 
     @property
     def mark(self) -> str:
-        return self.name.replace("test", "sparkctl", 1)
+        return f"{self.name}--sparkctl"
 
     def job(self, port: int, **changes: Any) -> str:
         fixed = {"port": port, "path": f"{self.mark}/0", "mark": self.mark, "repository": REPOSITORY}
@@ -99,9 +99,9 @@ def test_names_of_a_run_that_was_cut_go_too(world: World) -> None:
         started(world.job(relay.ports["spark-1"])).communicate(timeout=60)
         image = world.client.images.get(world.id)
         image.tag(f"127.0.0.1:1/{world.mark}/1/{REPOSITORY}", "1")
-        image.tag(f"127.0.0.1:1/{world.mark}-2/1/{REPOSITORY}", "1")  # of another cluster
+        image.tag(f"127.0.0.1:1/2{world.mark}/1/{REPOSITORY}", "1")  # of another cluster
         started(world.job(relay.ports["spark-1"])).communicate(timeout=60)
-    assert sorted(world.names()) == [f"127.0.0.1:1/{world.mark}-2/1/{REPOSITORY}:1", f"{world.name}:1"]
+    assert sorted(world.names()) == [f"127.0.0.1:1/2{world.mark}/1/{REPOSITORY}:1", f"{world.name}:1"]
 
 
 def test_it_ends_soon_and_with_a_reason_where_the_relay_has_gone(world: World) -> None:

@@ -23,7 +23,7 @@ from sparkctl.steps.ssh_trust_actions import RESTRICTIONS
 from sparkctl.transport.wrapper import wrap_argv
 
 BLOB = os.urandom(3 << 20)
-PATH = "sparkctl-lab/00000000"
+PATH = "lab-sparkctl/00000000"
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def test_what_the_registry_lacks_ends_the_relay_with_its_words(registry: Registr
     assert "blobs/sha256:ab" in words and "404" in words
 
 
-@pytest.mark.parametrize("path", ["sparkctl-lab/00000001", "other", "sparkctl-lab"])
+@pytest.mark.parametrize("path", ["lab-sparkctl/00000001", "other", "lab-sparkctl"])
 def test_who_does_not_know_the_path_gets_nothing(registry: Registry, path: str) -> None:
     digest = registry.blob(BLOB)
     with relay_of(registry) as relay:
