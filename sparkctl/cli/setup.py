@@ -65,8 +65,8 @@ def refuse_undo(cluster: "Cluster", facts: "Facts", verb: str) -> None:
     from sparkctl.errors import SparkctlError
     from sparkctl.facts.docker import CONTAINERS
 
+    _refuse_without_sudo(cluster, facts, verb)  # without it Docker may not answer us either
     refuse_blind(cluster, facts, verb)
-    _refuse_without_sudo(cluster, facts, verb)
     ours = []
     for node in cluster.nodes:
         found = facts.get(node.name, CONTAINERS) or {}

@@ -55,7 +55,8 @@ class _AsksHost(FakeStep):
 def test_an_undo_that_cannot_see_as_root_is_refused(cli: Cli) -> None:
     step = _AsksHost(World({"state@spark-1": "ok"}), "state", "spark-1", Layer.HOST)
     cli.use(step.world, [step])
-    cli.hosts["spark-1"].probes = lambda name: "user=spark\n" if name == "host" else answers(name)
+    said = {"host": "user=spark\n", "dockerd": "client=yes\nengine=yes\n", "alive": "yes\n"}
+    cli.hosts["spark-1"].probes = said
     assert cli("setup", "--undo", "--yes") == 1
     assert "sudo asks for a password on spark-1, so what setup made there is unknown" in cli.err
     assert "on spark-1: echo 'spark ALL=(ALL) NOPASSWD:ALL' | sudo tee /etc/sudoers.d/90-spark" in cli.err
