@@ -13,6 +13,7 @@ from sparkctl.config.recipe_command import Command, fill, flags_of, names_in, ta
 from sparkctl.config.values import IMAGE_REF, MODEL_ID
 from sparkctl.config.yamlfile import Document
 from sparkctl.errors import ConfigError, Problem
+from sparkctl.memory.demand import MOST_UTILIZATION
 
 RUNTIMES: Mapping[str, tuple[str, str]] = {
     "": ("vllm", "auto"),
@@ -24,8 +25,6 @@ RUNTIMES: Mapping[str, tuple[str, str]] = {
     "trtllm": ("trtllm", "auto"),
 }
 """Engine and backend of a recipe's `runtime`."""
-MOST = 0.90
-"""`gpu_memory_utilization`: beyond it a Spark freezes (facts.md, A)."""
 ABOUT = {"recipe_version", "sparkrun_version", "min_sparkrun_version", "name", "metadata", "min_nodes", "max_nodes"}
 USED = {"model", "model_revision", "runtime", "container", "defaults", "env", "command", "description", "mode"}
 SHAPE = {"solo_only", "cluster_only"}
@@ -144,9 +143,9 @@ class _Import:
         except (ValueError, IndexError, OverflowError):
             self.note(f"{flag} {' '.join(values)} is not what {part}.{key} accepts", "command")
             return
-        if key == "gpu_memory_utilization" and value > MOST:
-            self.note(f"{flag} {value:g} is lowered to {MOST:g}: beyond it a Spark freezes", "command")
-            value = MOST
+        if key == "gpu_memory_utilization" and value > MOST_UTILIZATION:
+            self.note(f"{flag} {value:g} is lowered to {MOST_UTILIZATION:g}: beyond it a Spark freezes", "command")
+            value = MOST_UTILIZATION
         {"engine": self.engine, "model": self.model, "ports": self.ports}[part][key] = value
 
     def _variable(self, name: str, value: object) -> None:

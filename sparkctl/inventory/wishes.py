@@ -35,10 +35,6 @@ class Wishes:
         """The profiles that serve a model, each once."""
         return tuple(dict.fromkeys(wish.profile for wish in self.all if wish.model == model))
 
-    def of_image(self, image: str) -> tuple[str, ...]:
-        """The profiles that use an image, each once."""
-        return tuple(dict.fromkeys(wish.profile for wish in self.all if wish.image == image))
-
     @property
     def revisions(self) -> frozenset[tuple[str, str]]:
         """Every (model, revision) that a profile serves."""
