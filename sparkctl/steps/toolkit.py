@@ -17,7 +17,10 @@ from sparkctl.topology import Cluster
 
 FILE = "/etc/docker/daemon.json"
 FORMER, OURS = "daemon.json", "daemon.json.ours"
-"""Records in the state folder: the file as it was, empty where there was none; the hash of what it became."""
+"""Records in the state folder: the file as it was, empty where there was none; the hash of what it became.
+
+A former file without that hash is of a change that was cut short: it is taken back, too.
+"""
 
 _RESTART = """\
 set -e
@@ -32,7 +35,7 @@ sha256sum <{file} >{ours}
 if ! restart; then restore; restart; exit 1; fi
 """
 _RESTORE = """\
-if [ "$(sha256sum <{file})" = "$(cat {ours})" ]; then
+if [ ! -e {ours} ] || [ "$(sha256sum <{file})" = "$(cat {ours})" ]; then
   if [ -s {former} ]; then cp -p {former} {file}; else rm -f {file}; fi
   restart
 else echo "kept {file}: it was changed since"; fi
@@ -71,7 +74,7 @@ class ToolkitStep(OnNode):
         return Drifted(("Docker does not know the runtime nvidia",), (configure,), disrupts=bool(running))
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
-        if OURS not in facts.get(self.node, state_probe(self.cluster, self.on)).entries:
+        if FORMER not in facts.get(self.node, state_probe(self.cluster, self.on)).entries:
             return ()
         return (Script(f"put {FILE} back as it was, and restart Docker", self._text(_RESTORE), sudo=True),)
 
