@@ -102,10 +102,12 @@ class ServingStep(OnHead):
                 note = f"{seen}; {service.node}, where a part of the engine runs, does not answer"
                 return Pending(step_id("docker", service.node), note)
             found = containers.get(container_name(self.cluster, service.name))
-            if found is None or not found.running:
+            part = f"{seen}; {service.name}@{service.node} is"
+            if found is None:
                 step = service if self.services[-1].joins else self.services[-1]
-                state = found.status if found else "missing"
-                return Pending(step_id(step.name, step.node), f"{seen}; {service.name}@{service.node} is {state}")
+                return Pending(step_id(step.name, step.node), f"{part} missing")
+            if not found.running:  # it may have ended since it was started: its log says why
+                return Absent((AwaitServing(self),), f"{part} {found.status}", symptom=True)
         return None
 
     @property
