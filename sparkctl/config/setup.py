@@ -88,7 +88,8 @@ class Netplan(_Part):
         default=None, description="Subnet of the second half; null: the next after the first (third octet plus one)."
     )
     mtu: Annotated[int, Strict(), Field(ge=1280, le=9216)] = Field(
-        default=9000, description="MTU of both halves in bytes, checked from end to end."
+        default=9000,
+        description="MTU of both halves in bytes, checked from end to end; `fabric.mtu` wins where it is set.",
     )
     confirm_s: Annotated[float, Strict(), Field(ge=5, le=600, allow_inf_nan=False)] = Field(
         default=30, description="Seconds in which a node must answer SSH after a change, or it goes back by itself."

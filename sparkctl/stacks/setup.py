@@ -109,7 +109,8 @@ def _package_step(config: "Config", own: Cluster, node: Node) -> PackagesStep:
 def _network(config: "Config", own: Cluster, ground: Iterable[Step]) -> Iterable[Step]:
     wish = config.profile.setup.netplan
     prefix, second = config.settings.fabric_prefix, wish.second_subnet or ""
-    plan = NetplanWish(prefix, second, wish.mtu, wish.interfaces, wish.confirm_s)
+    mtu = config.profile.fabric.mtu or wish.mtu  # what `up` asks for is what setup brings
+    plan = NetplanWish(prefix, second, mtu, wish.interfaces, wish.confirm_s)
     if wish.write:
         yield from netplan.steps(own, plan, ground)
     yield from links.steps(own, plan, written=wish.write)
