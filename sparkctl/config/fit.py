@@ -62,6 +62,12 @@ class Fit:
                 "the head's NCCL settings, so the names should be the same"
             )
         yield from self._shadowed()
+        guard, reserve = self.profile.guard, self.profile.host.reserve_gib
+        if guard.watchdog and guard.low_gib > reserve:
+            yield (
+                f"guard.low_gib is {guard.low_gib:g}, host.reserve_gib {reserve:g}: the watchdog stops an engine that "
+                "a plan lets start"
+            )
         if s.hf_cache.startswith("/raid"):
             yield f"HF_CACHE={s.hf_cache}: a Spark has no /raid; the folder would be made on its one disk"
 

@@ -31,6 +31,23 @@ def test_shipped_profiles_load(world: World, name: str) -> None:
     assert config.profile.description
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in data.path("profiles").glob("*.yaml")))
+def test_the_marks_of_the_guard_are_below_the_reserve_and_a_lab_leaves_the_machines_memory_alone(
+    world: World, name: str
+) -> None:
+    config = world.lab(**TWO_SPARKS).load(name)
+    guard = config.profile.guard
+    assert not [note for note in config.notes if "guard.low_gib" in note]
+    if config.profile.where == "lab":
+        assert (guard.low_gib <= 1, guard.swap, guard.earlyoom) == (True, "keep", False)
+
+
+def test_a_guard_that_stops_what_a_plan_lets_start_is_noted(world: World) -> None:
+    world.profile("tiny", f"{TINY_PROFILE}guard: {{low_gib: 24}}\n")
+    note = "guard.low_gib is 24, host.reserve_gib 10: the watchdog stops an engine that a plan lets start"
+    assert note in world.load("tiny").notes
+
+
 def test_the_annotated_profile_has_every_key() -> None:
     _, document = profiles.read("stacked", data.path("."))
     written = {path for path in document.places if path}
