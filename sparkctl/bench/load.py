@@ -102,7 +102,7 @@ async def _ask_all(
 ) -> tuple[list[Request | str], float]:
     """What came of each request, and the seconds of all.
 
-    Two come before and do not count: one tells how many tokens a round of words is, the other is like all and warms up.
+    Two come before and do not count: one tells how many tokens a round of words is, the other, like all, warms up.
     Raises OpenAIError where the first is not answered.
     """
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient, OpenAIError
