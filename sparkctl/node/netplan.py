@@ -211,7 +211,9 @@ def carries(link: str, address: str) -> bool:
 def back() -> None:
     """What the timer does, or whoever does not wait for it: as it was before `begin`."""
     quietly("systemctl", "stop", f"{BACK}.timer", f"{APPLY}.service")
-    was = json.loads(FOLDER.joinpath("back.json").read_text())
+    if not decide("going-back.json"):
+        return
+    was = json.loads(FOLDER.joinpath("going-back.json").read_text())
     try:
         restore(was)
     finally:
@@ -229,10 +231,19 @@ def ended() -> Json:
 def keep() -> None:
     """The change stays: no timer any more. Raises Refused where the way back has begun."""
     attempt("systemctl", "stop", f"{BACK}.timer")
-    if ended()["back"] or not quietly("systemctl", "is-active", "--quiet", f"{BACK}.service"):
+    if not decide("kept.json"):
         raise Refused("nobody got in before its time was over: the node has gone back")
     drop(json.loads(FOLDER.joinpath("wished.json").read_text()))
     leave()
+
+
+def decide(name: str) -> bool:
+    """Whether the change is ours to keep, or to take back: the way back can be had once, under that name."""
+    try:
+        FOLDER.joinpath("back.json").rename(FOLDER / name)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def leave() -> None:

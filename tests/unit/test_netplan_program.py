@@ -74,15 +74,32 @@ def test_a_change_that_may_still_go_back_is_left_alone(node: Path) -> None:
     assert (node / "run" / "back.json").read_text() == before
 
 
-@pytest.mark.parametrize("over", [False, True])
-def test_what_has_begun_to_go_back_is_not_kept_any_more(node: Path, over: bool) -> None:
+def test_what_has_begun_to_go_back_is_not_kept_any_more(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection may come in when the way back has mended the network and is not over yet."""
     netplan.change(_job(node))
     netplan.apply()
-    (node / "run" / "back-ended").touch() if over else (node / "armed").touch()
-    with pytest.raises(netplan.Refused, match="has gone back"):
-        netplan.keep()
-    assert (node / "run" / "back.json").exists(), "the way back still needs it"
+    refused = list[str]()
+
+    def keep_meanwhile(state: netplan.Json) -> None:
+        try:
+            netplan.keep()
+        except netplan.Refused as error:
+            refused.append(str(error))
+
+    monkeypatch.setattr(netplan, "restore", keep_meanwhile)
+    netplan.back()
+    assert netplan.ended()["back"], "its folder is still there"
+    keep_meanwhile({})
+    assert refused == ["nobody got in before its time was over: the node has gone back"] * 2
+
+
+def test_what_is_kept_does_not_go_back_any_more(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timer may run out at the moment at which somebody comes in."""
+    netplan.change(_job(node))
+    netplan.apply()
+    monkeypatch.setattr(netplan, "drop", lambda state: netplan.back())
+    netplan.keep()
+    assert (node / "etc" / "40.yaml").read_text() == WISH
 
 
 @pytest.mark.parametrize("former", [None, "network: {}\n"])
