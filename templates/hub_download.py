@@ -181,8 +181,10 @@ def receive(commit, entry, part):
             file.write(data)
             have += len(data)
             count(entry["name"], have)
+            if have > entry["size"]:
+                break
     if have != entry["size"]:
-        raise OSError("%s was cut short" % entry["name"])
+        raise OSError("%s %s" % (entry["name"], "was cut short" if have < entry["size"] else "is longer than listed"))
 
 
 def link(commit, name, blob):

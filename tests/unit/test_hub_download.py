@@ -293,6 +293,14 @@ def test_a_listing_reaches_no_file_beside_the_model(tmp_path: Path, changes: dic
     assert "stolen" not in {path.name.partition(".")[0] for path in tmp_path.rglob("*")}
 
 
+def test_a_file_that_does_not_end_fills_no_disk(tmp_path: Path) -> None:
+    listing = {"sha": "c0ffee", "siblings": [{"rfilename": "big", "size": 5 << 20, "blobId": "a" * 40}]}
+    with bad_hub(tmp_path, json.dumps(listing).encode()) as (node, _):
+        words = run_without_pauses(node)
+    assert (words["rc"], words["error"]) == (1, "big is longer than listed")
+    assert sum(path.stat().st_size for path in node.model.rglob("*.incomplete")) < 8 << 20
+
+
 def test_a_commit_is_no_way_out_of_the_cache(tmp_path: Path) -> None:
     with bad_hub(tmp_path, json.dumps({"sha": "../../../stolen", "siblings": []}).encode()) as (node, _):
         words = node.download()
