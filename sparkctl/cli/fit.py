@@ -94,6 +94,7 @@ def fit(
     revision, allow = (served.model.revision, served.model.allow) if own else ("main", ())
     hub = "" if own and engine_args.tagged(served.engine.name) else config.settings.hf_endpoint or PUBLIC_HUB
     fact, rooms = (_offline if offline else _live)(config, options, name, revision, nodes, hub)
+    rooms = _shared(config, served, rooms) if own else rooms
     checkpoint = fact.best(name, allow, quantization, weights_of(served) if own else 0)
     if checkpoint is None:
         raise refuse(fact, name, hub)
@@ -145,6 +146,25 @@ def _nodes(configured: "Sequence[Node]", count: int, *, offline: bool) -> "list[
         raise ConfigError((problem,), place="on the command line", fix=fix)
     more = [Node(f"spark-{rank + 1}", Role.WORKER, "", "") for rank in range(len(configured), count)]
     return [*configured, *more][:count]
+
+
+def _shared(config: "Config", served: "Served", rooms: "tuple[Room, ...]") -> "tuple[Room, ...]":
+    """The nodes with what the models take that always serve beside this one there."""
+    from sparkctl.config.wishes import weights_of, wish_of
+    from sparkctl.memory.checkpoint import Checkpoint
+    from sparkctl.memory.verdict import judge
+    from sparkctl.stacks.serving import started
+
+    def takes(other: "Served", room: "Room") -> int:
+        known = Checkpoint.unknown(other.model.id, weights_of(other))
+        return judge(known, wish_of(other), (room,)).nodes[0].takes
+
+    others = [other for other in started(config) if other.name != served.name]
+    names = {other.name: {node.name for node in other.cluster.nodes} for other in others}
+    return tuple(
+        replace(room, beside=sum(takes(other, room) for other in others if room.node in names[other.name]))
+        for room in rooms
+    )
 
 
 def _offline(

@@ -20,7 +20,7 @@ PARTS = (
     ("room for more requests", "cyan", "░", "-"),
     ("free", "green", "·", "."),
     ("reserve", "yellow", "□", "r"),
-    ("in use", "red", "×", "x"),
+    ("in use, or other models", "red", "×", "x"),
 )
 """What the memory of a node is divided into: name, style, and mark in each alphabet."""
 
@@ -96,7 +96,7 @@ def _ends(node: NodeVerdict) -> Sequence[float]:
     need, room = node.demand, node.room
     loaded = need.weights + need.kv + need.overhead
     taken = max(loaded, node.takes)
-    unused = room.total - room.available
+    unused = room.total - room.available + room.beside
     reserve = max(taken, room.total - unused)
     return (
         need.weights,

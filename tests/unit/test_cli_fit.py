@@ -86,6 +86,27 @@ def test_a_folder_and_sparks_that_are_not_there(cli: Cli, folder: Path) -> None:
     assert "concurrency 2" in cli.out
 
 
+PAIR = """\
+name: pair
+image: {ref: 'a/b:1'}
+models:
+  big: {model: {id: org/big}, nodes: head, engine: {gpu_memory_utilization: 0.5}}
+  small: {model: {id: org/small}, nodes: head, engine: {gpu_memory_utilization: 0.3}, ports: {api: 8001}}
+  far: {model: {id: org/far}, nodes: [1], engine: {gpu_memory_utilization: 0.5}}
+  role: {model: {id: org/role}, nodes: head, start: demand, engine: {gpu_memory_utilization: 0.5}, ports: {api: 8002}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "beside", "rc"), [("big", 0.3, 0), ("small", 0.5, 0), ("far", 0.0, 0), ("role", 0.8, 2), ("a/b", 0, 0)]
+)
+def test_models_that_serve_on_the_same_node_are_counted_beside(cli: Cli, model: str, beside: float, rc: int) -> None:
+    answering(cli, cached())
+    (cli.folder / "pair.yaml").write_text(PAIR)
+    assert cli("fit", model, "--profile", "./pair.yaml", "--json") == rc
+    assert cli.document["nodes"][0]["beside"] == pytest.approx(beside * TOTAL * 1024, rel=1e-6)
+
+
 OLLAMA = "name: own\nnodes: 1\nimage: {ref: 'ollama/ollama:0.13.0'}\nmodel: {id: 'llama3.1:8b'}\nengine: {name: ollama"
 
 
