@@ -68,8 +68,7 @@ def _ground(config: "Config", own: Cluster) -> Iterable[Step]:
     yield from host_docker.steps(own, after=("host", "state", "packages"))
     yield from gpu.steps(own, GpuWish(profile.host.gpu, profile.setup.min_driver, profile.setup.min_cuda))
     yield from toolkit.steps(own) if _wants_toolkit(config) else ()
-    # The watchdog and its kin are of the deployment's cluster, and what it stopped is the business of `up`; what they
-    # install goes on the record of setup.
+    # What the watchdog stopped is the business of `up`.
     yield from (step for step in guard.steps(config, own) if step.layer is not Layer.WORKLOAD)
 
 
