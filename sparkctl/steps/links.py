@@ -58,7 +58,7 @@ class LinksStep(OnNode):
             return no_interface(node, half.interface, fabric)
         return Blocked(
             f"{half.interface} on {node} does not carry {half.address} with an MTU of {self.wish.mtu} bytes",
-            "give it both, or say what it has: setup.netplan.mtu, second_subnet and interfaces in the profile; "
+            "give it both, or say what it has: fabric.mtu, or setup.netplan with mtu, second_subnet and interfaces; "
             "or let sparkctl write it: setup.netplan.write: true",
         )
 
