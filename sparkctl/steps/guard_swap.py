@@ -42,12 +42,16 @@ class SwapStep(OnNode):
         if not self.off:
             back = self.undo(facts)
             return Drifted(("sparkctl turned it off, and the profile keeps it",), back) if back else Ok("as it is")
-        awake = tuple(unit for unit, state in fact.units.items() if state not in ASLEEP)
+        awake = tuple(unit for unit, state in fact.units.items() if state not in ASLEEP and unit not in fact.own)
         used = sum(fact.active.values())
         if fact.available is not None and used and fact.available - used < self.reserve_gib * GIB:
             room = f"{size(fact.available)} of memory are available, {self.reserve_gib:g} GiB must stay so"
             fix = "stop what holds memory (ps aux --sort=-rss | head), then try again"
             return Blocked(f"{size(used)} are swapped out on {self.node}: {room}", fix)
+        if own := [unit for unit in sorted(fact.own) if fact.units.get(unit) == "enabled"]:
+            names, verb = shlex.join(own), "is a unit" if len(own) == 1 else "are units"
+            fix = f"on {self.node}: sudo systemctl disable --now {names}; or leave swap on: guard.swap: keep"
+            return Blocked(f"{names} {verb} of {self.node} itself, in /etc/systemd/system, and cannot be masked", fix)
         differences = [f"{path} is on, {size(count)} of it used" for path, count in fact.active.items()]
         differences += [f"{unit} comes back at boot" for unit in awake]
         return Drifted(tuple(differences), (self._turn_off(awake, tuple(fact.active)),)) if differences else Ok("off")
