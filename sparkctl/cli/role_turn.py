@@ -192,8 +192,9 @@ class Turn:
         while True:
             made = make_plan(steps, gather(self.sessions, wants_of(steps)))
             short = bool(made.blocked) and all(isinstance(item.step, MemoryStep) for item in made.blocked)
-            if not short or time.monotonic() > deadline or self.stop.wait(1.0):
+            if not short or time.monotonic() > deadline or self.stop.is_set():
                 return [blocked_error(made, self.wish.command)] if made.blocked else self._run(made, key)
+            time.sleep(1.0)  # an Event that the handler of a signal sets is not for this thread to wait on
 
     def _run(self, made: Plan, key: str) -> list[SparkctlError]:
         if made.clean:
