@@ -10,7 +10,8 @@ app = new_app()
 def history(options: Options) -> int:
     """Show what served when, who changed it, what was changed, and how it ended; the newest first.
 
-    The history lies on the head: every admin sees the same. The last twenty are kept.
+    The history lies on the head: every admin sees the same. The last twenty that served are kept, and as many
+    that failed.
     """
     from sparkctl.core.plan import gather
     from sparkctl.facts.kept import history_probe, kept_probe

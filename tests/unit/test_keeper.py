@@ -108,6 +108,36 @@ def test_too_little_memory_starts_nothing(world: World) -> None:
     assert "of memory available, the stack takes" in world.note
 
 
+@pytest.mark.parametrize(
+    ("services", "at", "stays"),
+    [
+        (["vllm"], "2026-11-21T09:30:00Z", True),
+        (["vllm"], "2026-11-21T08:30:00Z", False),
+        (["another"], "2026-11-21T09:30:00Z", False),
+    ],
+    ids=["tripped", "before it was started", "another stack"],
+)
+def test_what_the_watchdog_had_stopped_stays_down_until_up(
+    world: World, services: list[str], at: str, stays: bool
+) -> None:
+    trip = {"at": at, "reason": "less than 4 GiB for 5 s", "did": "stopped", "services": services}
+    (world.home / "trips.json").write_text(json.dumps({"schema": 1, "trips": [trip]}))
+    world.boot("spark-1", "second")
+    world.look()
+    assert (world.log() == []) == stays
+    assert ("the memory watchdog of spark-1 had stopped it: less than 4 GiB for 5 s" in world.note) == stays
+
+
+def test_lock_that_somebody_made_a_link_is_not_written_through(world: World) -> None:
+    target = world.folder / "precious"
+    target.write_text("precious")
+    (world.folder / "cluster.lock").unlink(missing_ok=True)
+    (world.folder / "cluster.lock").symlink_to(target)
+    world.boot("spark-1", "second")
+    world.go_round(times=1)
+    assert (target.read_text(), world.log()) == ("precious", [])
+
+
 def test_secret_that_a_power_cut_tore_is_put_back(world: World) -> None:
     (world.folder / "secret").write_text("")
     world.boot("spark-1", "second")
@@ -312,13 +342,17 @@ def test_cut_short_at_any_point_one_generation_serves_in_the_end(world: World, v
     assert after > 8, "or nothing was cut short"
 
 
-def test_history_keeps_the_last_twenty(world: World) -> None:
+def test_history_keeps_the_last_twenty_that_served_and_as_many_that_failed(world: World) -> None:
     (world.home / "keeper/records.py").write_text(
         (world.home / "keeper/records.py").read_text().replace("GENERATIONS = 20", "GENERATIONS = 2")
     )
-    for digest in ("two", "three"):
+    for digest, before in (("two", "one"), ("three", "two")):
         world.wish(digest)
-        world.set_aside({"two": "one", "three": "two"}[digest])
+        world.set_aside(before)
         world.make(digest)
         assert world.keeper("commit", "serving") == 0
-    assert [number for number, _, _ in world.history] == [2, 3]
+    for _ in range(3):
+        world.wish("bad")
+        assert world.keeper("restore", "serving", "why") == 0, world.said
+    served, failed = [(2, "two", "serves"), (3, "three", "serves")], [(n, "bad", "failed: why") for n in (5, 6)]
+    assert world.history == [*served, *failed]

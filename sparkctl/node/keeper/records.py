@@ -11,7 +11,7 @@ from typing import Any
 
 HOME = Path(__file__).resolve().parent.parent
 GENERATIONS = 20
-"""How many of the history are kept."""
+"""How many are kept in the history of those that served, and of those that failed."""
 Record = dict[str, Any]
 
 
@@ -93,7 +93,13 @@ def next_number() -> int:
 
 
 def remember(record: Record) -> None:
-    """Put a generation into the history, once, and drop the oldest."""
-    write(HOME / "history" / f"{record['generation']:06d}.json", record)
-    for path in sorted((HOME / "history").glob("*.json"))[:-GENERATIONS]:
-        path.unlink()
+    """Put a generation into the history, once, and drop the oldest: many failures take no way back away."""
+    write(_place(record), record)
+    for served in (True, False):
+        alike = [found for found in history() if (found["outcome"] == "serves") == served]
+        for found in alike[:-GENERATIONS]:
+            _place(found).unlink()
+
+
+def _place(record: Record) -> Path:
+    return HOME / "history" / f"{record['generation']:06d}.json"

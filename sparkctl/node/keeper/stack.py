@@ -85,6 +85,25 @@ def boots(record: Record) -> Record:
     return {node: run(record, node, ["sh", "-c", BOOT]).strip() for node in record["nodes"]}
 
 
+def refuse_after_trip(record: Record) -> None:
+    """A watchdog that stopped a container which was not started since had reason to. Raises Failure."""
+    there = kept(record, look(record))
+    for entry in record["containers"]:
+        since = there[key_of(entry)].started[:19]
+        for trip in trips(record, entry["node"]):
+            if entry["service"] in trip["services"] and trip["at"][:19] >= since:
+                raise Failure(f"the memory watchdog of {entry['node']} had stopped it: {trip['reason']}")
+
+
+def trips(record: Record, node: str) -> list[Record]:
+    """What the memory watchdog of a node has on record (node/watchdog.py). Raises Failure."""
+    text = run(record, node, ["sh", "-c", f"cat {shlex.quote(str(HOME / 'trips.json'))} 2>/dev/null || :"])
+    try:
+        return list(json.loads(text)["trips"])
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
 def await_memory(record: Record) -> None:
     """Return once every node has the memory that the stack takes: too little freezes a Spark. Raises Failure."""
     deadline = time.monotonic() + MEMORY_SECONDS

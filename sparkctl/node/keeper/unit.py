@@ -106,10 +106,11 @@ class Unit:
             raise
         finally:
             self.folder.joinpath("wish.json").unlink(missing_ok=True)
-        gap = f"; clients had no answers for {time.time() - gap_since:.0f} s" if gap_since else ""
+        gap = max(0.0, time.time() - gap_since) if gap_since else 0.0
+        said = f"; clients had no answers for {gap:.0f} s" if gap_since else ""
         took = time.monotonic() - began
-        text = f"{why}; generation {good['generation']} was put back and answers again after {took:.0f} s{gap}"
-        return self.note(text, seconds=round(took, 1), gap=round(time.time() - gap_since, 1) if gap_since else 0)
+        text = f"{why}; generation {good['generation']} was put back and answers again after {took:.0f} s{said}"
+        return self.note(text, seconds=round(took, 1), gap=round(gap, 1))
 
     def _failed(self, why: str) -> Record:
         """The change in progress, from now on a failed one: one line of the history, however often it is ended."""

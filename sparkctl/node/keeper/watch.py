@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .nodes import BOOT, look, run
 from .records import Failure, Record, alone, read, say, units, write
-from .stack import answers, bring_up
+from .stack import answers, bring_up, refuse_after_trip
 from .unit import Unit
 
 POLL_SECONDS = 1.0
@@ -104,6 +104,7 @@ def revive(unit: Unit, good: Record) -> None:
     began = time.monotonic()
     try:
         await_engines(good)
+        refuse_after_trip(good)
         bring_up(good, unit.keep)
     except Failure as error:
         unit.note(f"did not come back after a boot: {error}; it is not tried again: sparkctl up", trouble=True)
@@ -135,7 +136,7 @@ def locked(record: Record) -> Iterator[bool]:
         os.fchmod(made, 0o666)
         os.close(made)
         shutil.chown(path, record["users"][next(node for node, way in record["nodes"].items() if not way)])
-    with path.open() as file:
+    with open(os.open(path, os.O_RDWR | os.O_NOFOLLOW), "r+") as file:  # noqa: PTH123 - anybody may make files there
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -144,8 +145,9 @@ def locked(record: Record) -> Iterator[bool]:
         ours = path.exists() and path.stat().st_ino == os.fstat(file.fileno()).st_ino
         if ours:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            with open(os.open(path, os.O_WRONLY | os.O_TRUNC), "w") as holder:  # noqa: PTH123 - never with O_CREAT
-                holder.write(f"keeper@{os.uname().nodename}\tkeeper\t{os.getpid()}\t{stamp}")
+            file.truncate()
+            file.write(f"keeper@{os.uname().nodename}\tkeeper\t{os.getpid()}\t{stamp}")
+            file.flush()
             with alone():
                 yield True
         else:
