@@ -155,6 +155,15 @@ def test_engine_that_crashes_is_not_restarted(deploy: Deployment) -> None:
     assert_clear(deploy("status", profile=two_ranks(deploy)), 2)
     assert started(head) == crashed
     assert head.ssh(f"docker inspect -f '{{{{.State.Status}}}}' {API}").stdout == "exited\n"
+
+
+def test_crashed_engine_cannot_be_put_back_and_that_is_said_once(deploy: Deployment) -> None:
+    count = len(generations(deploy))
+    result = deploy("up", "-y", profile=two_ranks(deploy, "memory"))
+    assert_clear(result, 1, f"cannot be put back: container {API} on spark-1 is gone: run sparkctl up")
+    records = f"/var/lib/sparkctl/{CLUSTER}/units/main"
+    assert "wish.json" not in deploy.lab.head.root("ls", records)
+    assert len(generations(deploy)) == count + 1
     assert_ok(deploy("up", "-y", profile=two_ranks(deploy)))
     assert well(deploy)
 

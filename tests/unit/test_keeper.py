@@ -292,6 +292,17 @@ def test_change_that_cannot_be_taken_back_yet_is_one_line_of_the_history(world: 
     assert world.running() == {"one-ray-head", "one-ray-worker", "one-vllm"}
 
 
+def test_lock_is_left_alone_while_nothing_can_be_done(world: World) -> None:
+    world.wish("two")
+    world.set_aside("one")
+    (world.folder / "away-spark-2").touch()
+    world.look(times=2)
+    assert not (world.folder / "cluster.lock").exists()
+    (world.folder / "away-spark-2").unlink()
+    world.look()
+    assert world.running() == {"one-ray-head", "one-ray-worker", "one-vllm"}
+
+
 def test_failed_change_that_is_tried_again_and_serves_is_another_generation(world: World) -> None:
     world.wish("two")
     world.set_aside("one")

@@ -31,8 +31,9 @@ class Watch:
 
     def tend(self, unit: Unit) -> None:
         """One look at one stack. Raises Failure."""
-        if unit.wish:
-            self._settle(unit)
+        if wish := unit.wish:
+            if all(self._boot(wish, node) for node in wish["nodes"]):  # else the lock would be ours all the time
+                self._settle(unit)
         elif good := unit.good:
             self._survive(unit, good)
             if "replaced" in good:
