@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 app = new_app()
 
+NOWHERE = {"CONTROL_PLANE_API_IP": "192.0.2.1", "WORKER_NODE_SSH_TARGET": "192.0.2.2"}
+"""Nodes for who has none yet, by addresses of the documentation's range (RFC 5737)."""
+
 ModelArgument = Annotated[
     str,
     typer.Argument(
@@ -78,7 +81,7 @@ def fit(
     from sparkctl.report.fit import show_verdict, verdict_data
     from sparkctl.stacks.goods import PUBLIC_HUB
 
-    screen, config = options.screen("fit"), load_config(options)
+    screen, config = options.screen("fit"), (_load_offline if offline else load_config)(options)
     served, own = _nearest_served(config, model)
     name = served.model.id if own else model
     given: dict[str, Any] = {
@@ -104,6 +107,20 @@ def fit(
         screen.page.write(show_verdict(verdict, source, screen.glyphs))
     screen.finish()
     return 0 if verdict.fits else 2
+
+
+def _load_offline(options: Options) -> "Config":
+    """The configuration, with addresses that lead nowhere where it has none. Raises as `load_config`."""
+    from sparkctl.config.nodes import UNSET
+    from sparkctl.errors import ConfigError
+
+    try:
+        return load_config(options)
+    except ConfigError as error:
+        if not all(problem.found == UNSET and problem.name in NOWHERE for problem in error.problems):
+            raise
+        given = (f"{problem.name}={NOWHERE[problem.name]}" for problem in error.problems)
+        return load_config(replace(options, set_values=[*options.set_values, *given]))
 
 
 def _nearest_served(config: "Config", model: str) -> "tuple[Served, bool]":

@@ -61,6 +61,20 @@ def test_what_the_profile_serves_on_nodes_as_they_are(cli: Cli) -> None:
     assert all(host.round_trips <= 1 for host in cli.hosts.values())
 
 
+def test_who_has_no_sparks_yet_needs_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, folder: Path
+) -> None:
+    bare = tmp_path / "bare.env"
+    bare.write_text("CONTROL_PLANE_API_IP=\nWORKER_NODE_SSH_TARGET=\n")
+    cli = Cli(monkeypatch, capsys, tmp_path)
+    assert cli("fit", str(folder), "--env-file", str(bare), "--json") == 3
+    assert cli("fit", str(folder), "--env-file", str(bare), "--offline", "--json") == 0
+    assert cli.document["fits"]
+    bare.write_text("CONTROL_PLANE_API_IP=300.0.0.1\n")
+    assert cli("fit", str(folder), "--env-file", str(bare), "--offline") == 3
+    assert "CONTROL_PLANE_API_IP" in cli.err
+
+
 def test_what_runs_of_ours_is_not_counted(cli: Cli) -> None:
     answering(cli, cached(), available=15_000_000, running="0.8")
     assert cli("fit", "--json") == 0
