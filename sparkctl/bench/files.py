@@ -7,6 +7,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from sparkctl.bench.results import FabricResult, Outcome, ServeResult
@@ -15,6 +16,8 @@ from sparkctl.topology import Cluster
 
 LARGEST = 16 << 20
 """Bytes; a result has some thousand."""
+NAMED = "name a .json file that sparkctl bench fabric or sparkctl bench serve wrote"
+PLACED = "name another place with --output"
 
 
 def document(result: Outcome) -> dict[str, Any]:
@@ -43,8 +46,17 @@ def write(path: Path, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
-        what = f"cannot write {path}: {error.strerror or error}"
-        raise SparkctlError(what, where=str(path), fix="name another place with --output") from error
+        raise _unwritten(path, error) from error
+
+
+def check_folder(folder: Path) -> None:
+    """See that results can be kept there, before there are any to lose. Raises SparkctlError."""
+    places = (folder.absolute(), *folder.absolute().parents)
+    try:
+        with TemporaryFile(dir=next(place for place in places if place.exists())):
+            pass
+    except OSError as error:
+        raise _unwritten(folder, error) from error
 
 
 def load(path: Path) -> Outcome:
@@ -54,7 +66,7 @@ def load(path: Path) -> Outcome:
     try:
         data = json.loads(_text(path), parse_float=_figure, parse_int=_count, parse_constant=_figure)
     except OSError as error:
-        raise SparkctlError(f"cannot read {path}: {error.strerror or error}", where=str(path)) from error
+        raise SparkctlError(f"cannot read {path}: {error.strerror or error}", where=str(path), fix=NAMED) from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _no_result(path, "it is not JSON") from error
     except ValueError as error:
@@ -118,6 +130,9 @@ def _hidden(text: str, named: Mapping[str, str]) -> str:
     return text
 
 
+def _unwritten(path: Path, error: OSError) -> SparkctlError:
+    return SparkctlError(f"cannot write {path}: {error.strerror or error}", where=str(path), fix=PLACED)
+
+
 def _no_result(path: Path, why: str) -> SparkctlError:
-    fix = "name a .json file that sparkctl bench fabric or sparkctl bench serve wrote"
-    return SparkctlError(f"{path} is no result of sparkctl bench: {why}", where=str(path), fix=fix)
+    return SparkctlError(f"{path} is no result of sparkctl bench: {why}", where=str(path), fix=NAMED)

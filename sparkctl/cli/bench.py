@@ -53,6 +53,7 @@ def fabric(
     down. Exits with 2 when a figure is below what healthy Sparks reach.
     """
     from sparkctl.bench import fabric as bench
+    from sparkctl.bench import files
     from sparkctl.bench.results import FabricResult, Verdict
     from sparkctl.report.bench import plan_data, show_fabric, show_plan
 
@@ -72,6 +73,7 @@ def fabric(
             screen.confirm(f"{', '.join(busy)}: it would be slowed down, and so would the bench; go on?", yes=yes)
         machines, links = zip(*((one.machine, one.link) for one in seen.values()), strict=True)
         empty = FabricResult(*stamp(), config.cluster.name, machines, links, busy)
+        files.check_folder(output)
         with work.locked("bench fabric") as run:
             result = bench.measure(made, run, empty)
     screen.show(screen.advise(show_fabric(result, screen.glyphs)))
@@ -101,6 +103,7 @@ def serve(
     Time to the first token, time per token and throughput by concurrency, set against what the memory's bandwidth
     allows where that is known. Exits with 2 when nothing answers.
     """
+    from sparkctl.bench import files
     from sparkctl.bench import serve as bench
     from sparkctl.bench.results import Load
     from sparkctl.prove import read_key
@@ -117,6 +120,7 @@ def serve(
         seen = seen_by(work, served.image.ref, with_addresses=with_addresses)
         key = read_key(config, work.sessions)
         active = bench.active_of(config, served, work.ask(bench.active_wants(config, served)))
+        files.check_folder(output)
         with work.locked("bench serve") as run:
             measured = bench.measure(config, served, wish, key, seen[served.cluster.head.name].image, run)
     machines = tuple(seen[node.name].machine for node in served.cluster.nodes)

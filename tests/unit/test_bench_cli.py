@@ -90,6 +90,15 @@ def test_a_model_that_does_not_answer(cli: Cli) -> None:
     assert not (cli.folder / "bench-results").exists()
 
 
+def test_a_folder_that_takes_nothing_is_found_before_anything_is_measured(cli: Cli) -> None:
+    cli.hosts["spark-1"].reply(["cat"], "sk-1\n")
+    (cli.folder / "file").write_text("")
+    for verb in ("fabric", "serve"):
+        assert cli("bench", verb, "-o", "file") == 1
+        assert "cannot write file" in cli.err and "--output" in cli.err
+    assert all(not host.holds for host in cli.hosts.values())
+
+
 def test_a_node_that_is_away(cli: Cli) -> None:
     cli.hosts["spark-2"].unreachable = True
     for verb in ("fabric", "serve"):

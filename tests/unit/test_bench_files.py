@@ -92,6 +92,16 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         files.save(fabric(), "", tmp_path / "file")
 
 
+def test_a_folder_that_takes_nothing_is_known_before_there_is_a_result_to_lose(tmp_path: Path) -> None:
+    files.check_folder(tmp_path / "new" / "folder")
+    assert [*tmp_path.iterdir()] == []
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/self")):
+        with pytest.raises(SparkctlError, match="cannot write") as error:
+            files.check_folder(folder)
+        assert "--output" in error.value.fix
+
+
 def test_no_address_is_kept() -> None:
     why = "ping 192.168.100.1: no route to 192.168.100.11, spark-2.lan, 198.51.100.7:8000; 192.168.100.111 is nobody's"
     result = replace(fabric(), left_out=(LeftOut("ping 192.168.100.11", "spark-1", why, "ssh spark-2.lan"),))
