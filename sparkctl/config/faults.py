@@ -47,7 +47,7 @@ def profile_problems(error: ValidationError, document: Document) -> Iterator[Pro
     """One problem for each key or value of a profile that is wrong."""
     faults: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for fault in error.errors(include_url=False, include_input=False):
-        if fault["loc"][-1] == "[key]":
+        if fault["loc"][-1:] == ("[key]",):
             *way, key = fault["loc"][:-1]
             yield Problem(document.where((*way, key)), ".".join(map(str, way)), quoted(str(key)), _NAME)
             continue
