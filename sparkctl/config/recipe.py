@@ -220,17 +220,23 @@ def _problems(document: Document) -> Iterator[Problem]:
 
 def _validate(imported: Imported, name: str, recipe: str) -> None:
     """Raises ConfigError where the profile would not be one; that file is not written, so problems name the recipe."""
+    document = yamlfile.parse(imported.text(name), f"{name}.yaml")
+    if problems := document.problems or tuple(_faults(document)):
+        fix = "mend the recipe, or write the profile by hand; --output names a file whose name can be a profile's"
+        here = tuple(replace(problem, where=recipe) for problem in problems)
+        raise ConfigError(here, place="in the profile that the recipe makes", fix=fix)
+
+
+def _faults(document: yamlfile.Document) -> Iterator[Problem]:
+    """What of it is no profile's."""
     from pydantic import ValidationError
 
     from sparkctl.config.faults import profile_problems
 
-    document = yamlfile.parse(imported.text(name), f"{name}.yaml")
     try:
         Profile.model_validate(document.data)
     except ValidationError as error:
-        problems = tuple(replace(problem, where=recipe) for problem in profile_problems(error, document))
-        fix = "mend the recipe, or write the profile by hand; --output names a file whose name can be a profile's"
-        raise ConfigError(problems, place="in the profile that the recipe makes", fix=fix) from None
+        yield from profile_problems(error, document)
 
 
 def _value(part: str, key: str, values: tuple[str, ...]) -> Any:

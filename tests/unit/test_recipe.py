@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from cli_fakes import ENV_FILE, Cli, small_world
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sparkctl.config.load import load
@@ -153,6 +153,7 @@ def test_no_yaml_is_refused(tmp_path: Path, text: str) -> None:
         max_size=4,
     )
 )
+@example({"env": {"\b": None}})
 def test_any_recipe_is_a_profile_or_an_error_of_ours(tmp_path_factory: pytest.TempPathFactory, changes: Any) -> None:
     path = recipe(tmp_path_factory.getbasetemp(), **changes)
     try:
