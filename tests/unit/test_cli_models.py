@@ -221,7 +221,7 @@ def test_what_another_pin_wrote_meanwhile_stays(cli: Cli) -> None:
     answer = host.probes
     assert callable(answer)
 
-    def meanwhile(name: str) -> Answer:
+    def meanwhile(name: str) -> Answer | str | None:
         (cli.folder / NAME).write_text(json.dumps(other))
         return answer(name)
 

@@ -62,7 +62,7 @@ def relay_of(registry: Registry, **changes: Any) -> Iterator[Relay]:
     process.stdin.close()
     process.stdin = None
     said = (json.loads(line) for line in process.stdout)
-    ports = next((words["ports"] for words in said if "ports" in words), {})
+    ports: dict[str, int] = next((words["ports"] for words in said if "ports" in words), {})
     try:
         yield Relay(process, ports)
     finally:
