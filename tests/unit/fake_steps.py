@@ -5,10 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sparkctl.core.action import Action, Context
-from sparkctl.core.events import Event
+from sparkctl.core.events import Event, StepEnded
 from sparkctl.core.executor import Outcome, execute, undo
 from sparkctl.core.plan import gather, make_plan, make_undo
 from sparkctl.core.step import Absent, Blocked, Finding, Layer, Ok, Pending, step_id
+from sparkctl.errors import CommandFailed
 from sparkctl.facts.probe import Answer, Facts, Probe, Want
 from sparkctl.topology import Node, Role
 from sparkctl.transport.memory import MemoryHost
@@ -58,6 +59,21 @@ class World:
         wants = [want for step in steps for want in step.wants]
         items = make_undo(steps, gather(self.hosts, wants), frozenset(Layer))
         return undo(items, "down", self.hosts, self.events.append, self.stop)
+
+
+def new_world() -> World:
+    """Two nodes with nothing on them; a test file makes its fixture of it."""
+    return World()
+
+
+def outcomes(world: World) -> dict[str, str]:
+    """How each step ended that was begun, by its id."""
+    return {event.id: event.outcome for event in world.events if isinstance(event, StepEnded)}
+
+
+def fail(_: Context) -> None:
+    """Work that breaks."""
+    raise CommandFailed("it broke", where="a")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from fake_steps import FakeStep, World, thing_probe
+from fake_steps import FakeStep, World, new_world, thing_probe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,10 +20,7 @@ from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, Pending
 from sparkctl.errors import UnreachableError
 from sparkctl.facts.probe import Facts
 
-
-@pytest.fixture
-def world() -> World:
-    return World()
+world = pytest.fixture(new_world)
 
 
 def wants(*steps: FakeStep) -> list[object]:
