@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cli_fakes import Cli, small_world
 from sshd import Sshd
 
 from sparkctl.transport.ssh import SshSession
@@ -39,3 +40,9 @@ def laptop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     return home
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
+    """A command line with a small world of fake nodes behind it, on which nothing is deployed."""
+    return Cli(monkeypatch, capsys, tmp_path).use(*small_world())

@@ -1,7 +1,6 @@
 """The command lines of a bench, on fake nodes: what is refused, what is asked, what is left out."""
 
 import json
-from pathlib import Path
 
 import pytest
 from bench_samples import fabric, serve
@@ -11,13 +10,6 @@ from documents import check_document
 from sparkctl.bench import files
 from sparkctl.facts.probe import Answer
 from sparkctl.report.bench_page import result_page
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
-    from cli_fakes import small_world
-
-    return Cli(monkeypatch, capsys, tmp_path).use(*small_world())
 
 
 def test_dry_run_says_what_would_be_measured(cli: Cli) -> None:

@@ -7,7 +7,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from cli_fakes import CONTAINER, Cli, small_world
+from cli_fakes import CONTAINER, Cli
 from documents import check_document, own
 from memory_models import config
 
@@ -17,11 +17,6 @@ from sparkctl.lab import hub
 TOTAL, AVAILABLE = 127535084, 123731968
 MODEL = "deepseek-ai/DeepSeek-R1-Distill-Llama-8B"
 """What the profile `stacked` serves, with the sizes of Llama 3.1 8B."""
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
-    return Cli(monkeypatch, capsys, tmp_path).use(*small_world())
 
 
 @pytest.fixture

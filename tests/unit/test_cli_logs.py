@@ -1,16 +1,50 @@
-"""logs and ssh: lines as they come from Docker, and nodes that are not there."""
+"""logs: lines as they come from Docker, and nodes that are not there."""
 
 import json
-from pathlib import Path
 
 import pytest
 import requests
-from cli_fakes import Cli, FakeEngine, FakeLog, small_world, with_logs
+from cli_fakes import Cli, FakeEngine, FakeLog, with_logs
 
 
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Cli:
-    return Cli(monkeypatch, capsys, tmp_path).use(*small_world())
+def test_logs_of_several_in_order_of_time(cli: Cli) -> None:
+    with_logs(cli)
+    assert cli("logs") == 0
+    assert cli.out == "vllm@spark-1 │ loading\nray-worker@spark-2 │ joined\nvllm@spark-1 │ ready\n"
+    assert cli("logs", "vllm", "--tail", "1") == 0
+    assert cli.out == "ready\n"
+    assert cli("logs", "--node", "spark-2", "--json") == 0
+    line = {"schema": "sparkctl/logs/1", "node": "spark-2", "service": "ray-worker", "line": "joined"}
+    assert cli.document == line
+
+
+def test_logs_follow_until_all_have_ended(cli: Cli) -> None:
+    with_logs(cli)
+    assert cli("logs", "-f") == 0
+    assert sorted(cli.out.splitlines()) == [
+        "ray-worker@spark-2 │ joined",
+        "vllm@spark-1 │ loading",
+        "vllm@spark-1 │ ready",
+    ]
+
+
+def test_logs_that_break_off_say_so(cli: Cli) -> None:
+    broken = FakeLog("vllm", "2026-01-01T00:00:01Z loading")
+    broken.lost = True
+    cli.hosts["spark-1"].engine = FakeEngine(broken)  # type: ignore[assignment]
+    assert cli("logs", "-f", "--node", "spark-1") == 4
+    assert cli.out == "loading\n"
+    assert "connection to Docker broke" in cli.err
+
+
+def test_logs_of_what_is_not_there_say_what_is(cli: Cli) -> None:
+    with_logs(cli)
+    assert cli("logs", "vlm") == 1
+    assert "there is no container of vlm" in cli.err
+    assert "vllm@spark-1, ray-worker@spark-2" in cli.err
+    cli.hosts["spark-2"].engine = FakeEngine()  # type: ignore[assignment]
+    assert cli("logs", "--node", "spark-2") == 1
+    assert "sparkctl up" in cli.err
 
 
 def test_a_line_that_was_drawn_over_shows_its_last_state(cli: Cli) -> None:
