@@ -1,4 +1,4 @@
-"""Hugging Face caches made for tests, and the facts of a node whose home is a folder of the test."""
+"""Hugging Face caches and images made for tests, and the facts of a node whose home is a folder of the test."""
 
 import hashlib
 import json
@@ -14,6 +14,8 @@ from sparkctl.facts.users import USERS
 from sparkctl.topology import Cluster, Role
 
 OLD, NEW = "a" * 40, "b" * 40
+DIGEST = f"sha256:{'d' * 64}"
+A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 
 
 def blob_name(name: str, content: bytes) -> str:
@@ -71,3 +73,8 @@ def facts_of(wants: tuple[Want, ...] | list[Want], users: str | None = "", kept:
     said = Answer("", 3) if users is None else Answer(users)
     own = {**unframe(told.stdout, "@m"), USERS.name: said, "kept": Answer(kept)}
     return Facts(dict.fromkeys({want.node for want in wants}, own))
+
+
+def image(image_id: str, *tags: str, digests: tuple[str, ...] = (), size: int = 1 << 30) -> dict[str, Any]:
+    """An image as Docker's API lists it."""
+    return {"Id": image_id, "RepoTags": list(tags) or None, "RepoDigests": list(digests) or None, "Size": size}

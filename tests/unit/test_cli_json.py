@@ -30,7 +30,7 @@ WITHOUT_SAMPLE = {
 }
 """Made by commands that need more than fake nodes; their own tests see them."""
 WITHOUT_SAMPLE |= {f"model-{verb}" for verb in ("list", "show", "pull", "verify", "pin", "prune")}
-WITHOUT_SAMPLE |= {"image-list", "image-pull", "image-prune", "profile-import"}  # test_cli_models.py
+WITHOUT_SAMPLE |= {"image-list", "image-pull", "image-prune", "profile-import"}  # test_cli_prune.py, test_recipe.py
 WITHOUT_SAMPLE |= {f"role-{verb}" for verb in ("list", "status", "launch", "switch", "stop")}  # the lab
 WITHOUT_SAMPLE |= {"setup", "setup-undo"}  # the lab
 WITHOUT_SAMPLE |= {"export-compose"}  # test_export.py

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from caches import cluster_in, container
+from caches import DIGEST, A, B, C, cluster_in, container, image
 
 from sparkctl.core.actions import Script
 from sparkctl.facts.image import brought_probe
@@ -19,15 +19,9 @@ from sparkctl.inventory.wishes import Wish, Wishes
 from sparkctl.steps.prune import PruneImages
 from sparkctl.topology import Cluster, Node, Role
 
-DIGEST = f"sha256:{'d' * 64}"
-A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
 REFERENCE = "registry.example:5000/vllm:1"
 WORKER = Node("spark-2", Role.WORKER, "10.0.0.2", "nvidia")
 NODES = Cluster("lab", Node("spark-1", Role.HEAD, "10.0.0.1", "nvidia"), (WORKER,), "10.0.0.1")
-
-
-def image(image_id: str, *tags: str, digests: tuple[str, ...] = (), size: int = 1 << 30) -> dict[str, Any]:
-    return {"Id": image_id, "RepoTags": list(tags) or None, "RepoDigests": list(digests) or None, "Size": size}
 
 
 def answers(found: list[dict[str, Any]] | None, users: str = "", brought: str = "") -> dict[str, Answer]:
