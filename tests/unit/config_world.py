@@ -16,6 +16,7 @@ TWO_SPARKS = {
 }
 """Values that make a whole configuration."""
 TINY_PROFILE = "name: tiny\nimage: {ref: 'registry.lab:5000/tiny:1'}\nmodel: {id: lab/tiny}\n"
+SGLANG_PROFILE = "name: tiny\nimage: {ref: e:1}\nmodel: {id: o/m}\nengine:\n  name: sglang\n"
 
 
 @dataclass
@@ -64,6 +65,16 @@ class World:
     def _env(self, name: str, text: str, values: Mapping[str, str]) -> "World":
         (self.folder / name).write_text(text + lines(values), encoding="utf-8")
         return self
+
+
+def two_sparks(tmp_path: Path) -> World:
+    """A folder that names two Sparks; a test file makes its fixture of it."""
+    return World(tmp_path).shared(**TWO_SPARKS)
+
+
+def problems(world: World, text: str, **flags: str) -> tuple[Problem, ...]:
+    """What is wrong with a profile `tiny` of that text."""
+    return world.profile("tiny", text).problems("tiny", None, **flags)
 
 
 def lines(values: Mapping[str, str]) -> str:

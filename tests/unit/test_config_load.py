@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from config_world import TINY_PROFILE, TWO_SPARKS, World, lines
+from config_world import TINY_PROFILE, TWO_SPARKS, World, lines, two_sparks
 
 from sparkctl.config.load import NAMES, load
 from sparkctl.config.origin import Origin
@@ -11,9 +11,7 @@ DOCUMENT_1 = Path(__file__).parent / "data/document-1.env"
 SHELL = "what `sparkctl config schema` lists"
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path).shared(**TWO_SPARKS)
+world = pytest.fixture(two_sparks)
 
 
 def test_each_layer_hides_the_one_below_value_by_value(world: World) -> None:

@@ -1,9 +1,7 @@
 """Several models of one profile: where each runs, what each inherits, what they share, and what cannot be."""
 
-from pathlib import Path
-
 import pytest
-from config_world import TWO_SPARKS, World
+from config_world import World, two_sparks
 
 from sparkctl.core.plan import id_of, ordered
 from sparkctl.core.service import Service
@@ -41,9 +39,7 @@ models:
 """
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path).shared(**TWO_SPARKS)
+world = pytest.fixture(two_sparks)
 
 
 def problems(world: World, text: str, **flags: str) -> tuple[Problem, ...]:
