@@ -1,13 +1,18 @@
 """A folder with the files that a user has, and the configuration that sparkctl reads there."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparkctl.config.load import Config, load
+import pytest
+
+from sparkctl.config.discovery import Fabric
+from sparkctl.config.load import NAMES, Config, load
 from sparkctl.config.nodes import UserOn, nobody
 from sparkctl.errors import ConfigError, Problem
 
+LOCAL = "unified-config.local.env"
 TWO_SPARKS = {
     "CONTROL_PLANE_API_IP": "192.168.1.5",
     "FABRIC_CTRL_IP": "192.168.100.10",
@@ -15,6 +20,7 @@ TWO_SPARKS = {
     "WORKER_NODE_SSH_TARGET": "192.168.1.6",
 }
 """Values that make a whole configuration."""
+FABRIC = Fabric("enp1s0f1np1", ("10.0.0.1", "10.0.0.2"))
 TINY_PROFILE = "name: tiny\nimage: {ref: 'registry.lab:5000/tiny:1'}\nmodel: {id: lab/tiny}\n"
 SGLANG_PROFILE = "name: tiny\nimage: {ref: e:1}\nmodel: {id: o/m}\nengine:\n  name: sglang\n"
 
@@ -33,7 +39,7 @@ class World:
 
     def local(self, text: str = "", **values: str) -> "World":
         """Write unified-config.local.env."""
-        return self._env("unified-config.local.env", text, values)
+        return self._env(LOCAL, text, values)
 
     def profile(self, name: str, text: str) -> "World":
         """Write a profile of the user's own."""
@@ -70,6 +76,16 @@ class World:
 def two_sparks(tmp_path: Path) -> World:
     """A folder that names two Sparks; a test file makes its fixture of it."""
     return World(tmp_path).shared(**TWO_SPARKS)
+
+
+def own_folder(tmp_path: Path, laptop: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """The working folder of this process, without files and without a configuration in the environment."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in NAMES & os.environ.keys():
+        monkeypatch.delenv(name)
+    return World(folder, {"USER": "nvidia", "HOME": str(laptop)})
 
 
 def problems(world: World, text: str, **flags: str) -> tuple[Problem, ...]:

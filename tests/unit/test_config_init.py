@@ -1,64 +1,23 @@
-import contextlib
+"""init: what it asks machines over a real SSH, what it refuses, what it writes and what it leaves."""
+
 import json
-import os
-import pty
 import shutil
 import stat
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import pytest
-import typer
-from config_world import World
+from config_world import LOCAL, World, own_folder
 from sshd import Sshd
 
-from sparkctl.cli import init, init_logins
+from sparkctl.cli import init
 from sparkctl.cli.app import invoke
-from sparkctl.config import local
-from sparkctl.config.discovery import LINKS, REACHED, Fabric, shared_fabric
-from sparkctl.config.load import NAMES
-from sparkctl.config.local import Login
-from sparkctl.config.nodes import nobody
+from sparkctl.config.discovery import Fabric
 from sparkctl.errors import ConfigError, SparkctlError, UnreachableError
-from sparkctl.facts.fabric import FabricFact
-from sparkctl.facts.probe import Answer
-from sparkctl.topology import Node
 from sparkctl.transport.sshconfig import user_on
 
-LOCAL = "unified-config.local.env"
-FABRIC = Fabric("enp1s0f1np1", ("10.0.0.1", "10.0.0.2"))
-THREE = Fabric("enp1s0f1np1", ("10.0.0.1", "10.0.0.2", "10.0.0.3"))
-HEAD = Login("192.168.1.5", "")
-
-
-@pytest.fixture
-def world(tmp_path: Path, laptop: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    folder = tmp_path / "work"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    for name in NAMES & os.environ.keys():
-        monkeypatch.delenv(name)
-    return World(folder, {"USER": "nvidia", "HOME": str(laptop)})
-
-
-def written(
-    world: World,
-    *logins: Login,
-    fabric: Fabric | None = None,
-    old: str = "",
-    so_far: Mapping[str, str] = MappingProxyType({}),
-) -> list[Node]:
-    """The nodes that sparkctl reads from what init writes for these logins, head first."""
-    values = local.assignments("192.168.1.5", logins, fabric, so_far)
-    local.write(world.folder / LOCAL, local.text(old, values))
-    nodes = world.load().cluster.nodes
-    tried = local.cluster(logins, world.environ, nobody, "").nodes
-    assert [(n.address, n.port, n.user) for n in nodes] == [(n.address, n.port, n.user) for n in tried]
-    return [*nodes]
+world = pytest.fixture(own_folder)
 
 
 @pytest.fixture
@@ -68,93 +27,6 @@ def two(sshd: Sshd, own_sshd: Sshd, laptop: Path) -> Iterator[list[str]]:
     public = sshd.user_key.with_suffix(".pub").read_bytes()
     (own_sshd.folder / "authorized").write_bytes(public)
     yield [f"{server.user}@127.0.0.1:{server.port}" for server in (sshd, own_sshd)]
-
-
-def links(*interfaces: tuple[str, str], roce: str = "") -> FabricFact:
-    """What a node with these interfaces (name, address) says; `roce` is the interface of an active RoCE device."""
-    rows = [
-        {"ifname": name, "operstate": "UP", "mtu": 1500, "addr_info": [{"local": ip}] if ip else []}
-        for name, ip in interfaces
-    ]
-    rdma = f"rdma=rocep1s0f1 port 1 ==> {roce} (Up)\n" if roce else ""
-    return LINKS.parse(Answer(f"addresses={json.dumps(rows)}\n{rdma}"))
-
-
-@pytest.mark.parametrize(
-    ("facts", "fabric"),
-    [
-        ([links(("enp1s0f1np1", "10.0.0.1")), links(("enp1s0f1np1", "10.0.0.2"))], FABRIC),
-        ([links(("fab0", "10.0.0.1"), roce="fab0"), links(("fab0", "10.0.0.2"), roce="fab0")],
-         Fabric("fab0", ("10.0.0.1", "10.0.0.2"))),
-        ([links(("enP2p1s0f1np1", "10.0.1.1"), ("enp1s0f1np1", "10.0.0.1")),
-          links(("enP2p1s0f1np1", "10.0.1.2"), ("enp1s0f1np1", "10.0.0.2"))], FABRIC),
-        ([links(("enp1s0f1np1", "10.0.0.1")), links(("enp1s0f1np1", "10.0.9.2"))], None),
-        ([links(("enp1s0f1np1", "10.0.0.1")), links(("enp1s0f0np0", "10.0.0.2"))], None),
-        ([links(("enp1s0f1np1", "10.0.0.1")), links(("enp1s0f1np1", ""))], None),
-        ([links(("enP7s7", "10.0.0.1")), links(("enP7s7", "10.0.0.2"))], None),
-        ([links(("enp1s0f1np1", "fe80::1")), links(("enp1s0f1np1", "fe80::2"))], None),
-        ([links(("enp1s0f1np1", "10.0.0.1"))], None),
-        ([LINKS.parse(Answer("garbage", 1)), LINKS.parse(Answer("", 127))], None),
-    ],
-)  # fmt: skip
-def test_the_fabric_is_an_interface_that_all_nodes_share(facts: list[FabricFact], fabric: Fabric | None) -> None:
-    assert shared_fabric(facts) == fabric
-
-
-@pytest.mark.parametrize(
-    ("text", "address"), [("reached=10.1.2.3\n", "10.1.2.3"), ("reached=fe80::1\n", ""), ("reached=\n", ""), ("", "")]
-)
-def test_the_address_that_ssh_reached(text: str, address: str) -> None:
-    assert REACHED.parse(Answer(text)) == address
-
-
-@pytest.mark.parametrize("fabric", [FABRIC, None])
-def test_what_is_written_loads(world: World, fabric: Fabric | None) -> None:
-    one, two = written(world, Login("spark-1.local", "dan"), Login("eve@spark-2.local:2222", ""), fabric=fabric)
-    assert (one.address, one.user) == ("spark-1.local", "dan")
-    assert (two.address, two.user, two.port) == ("spark-2.local", "eve", 2222)
-    assert (one.fabric_ip, two.fabric_ip) == (fabric or Fabric("", ("192.168.100.10", "192.168.100.11"))).addresses
-
-
-def test_one_and_three_nodes_are_written(world: World) -> None:
-    assert len(written(world, HEAD)) == 1
-    nodes = written(world, HEAD, Login("b", "nvidia"), Login("c", "nvidia"), fabric=THREE)
-    assert [node.fabric_ip for node in nodes] == list(THREE.addresses)
-    assert "WORKER_NODE_SSH_USER=nvidia\n" in (world.folder / LOCAL).read_text()
-
-
-def test_every_worker_keeps_its_own_login(world: World) -> None:
-    nodes = written(world, Login("a", "dan"), Login("b", "alice"), Login("c:2222", "bob"), fabric=THREE)
-    assert [node.user for node in nodes] == ["dan", "alice", "bob"]
-
-
-def test_what_an_old_file_says_of_other_nodes_is_gone(world: World) -> None:
-    old = (
-        "HEAD_SSH_PORT=2222\nWORKER_USER=eve\nWORKER_IPS=10.0.0.2,10.0.0.3\nWORKER_SSH_TARGETS=x,y\n"
-        "WORKER_NODE_NAMES=left,right\nWORKER_NODE_NETWORK=10.0.0.0/24\nHEAD_NODE_NAME=boss\nFABRIC_CTRL_IP=10.0.0.1\n"
-    )
-    lists = {"WORKER_IPS": "10.0.0.2,10.0.0.3", "WORKER_NODE_NAMES": "left,right"}
-    nodes = written(
-        world, HEAD, Login("b", ""), fabric=Fabric("fab0", ("10.9.0.1", "10.9.0.2")), old=old, so_far=lists
-    )
-    assert [(n.name, n.fabric_ip) for n in nodes] == [("boss", "10.9.0.1"), ("spark-2", "10.9.0.2")]
-    nodes = written(world, HEAD, Login("b", ""), Login("c", ""), fabric=THREE, old=old, so_far=lists)
-    assert [node.name for node in nodes] == ["boss", "left", "right"]
-    nodes = written(world, HEAD, Login("b", ""), Login("c", ""), old=old, so_far=lists)
-    assert [node.fabric_ip for node in nodes[1:]] == ["10.0.0.2", "10.0.0.3"]
-    assert len(written(world, HEAD, old=old, so_far=lists)) == 1
-
-
-def test_a_worker_joins_a_head_that_was_alone(world: World) -> None:
-    assert len(written(world, HEAD)) == 1
-    assert len(written(world, HEAD, Login("b", ""), old=(world.folder / LOCAL).read_text())) == 2
-
-
-def test_all_else_of_an_old_file_stays_where_it_is(world: World) -> None:
-    old = "# mine\r\n\nexport HEAD_SSH_USER=old # his\n  # token:\nHF_TOKEN='a\x0cb'\n\nHEAD_SSH_USER=twice\n#X=1"
-    text = local.text(old, {"HEAD_SSH_USER": "dan", "WORKER_USER": ""})
-    assert text == "# mine\n\nHEAD_SSH_USER=dan\n  # token:\nHF_TOKEN='a\x0cb'\n\n#X=1\nWORKER_USER=\n"
-    assert local.text(text, {"HEAD_SSH_USER": "dan", "WORKER_USER": ""}) == text
 
 
 def test_init_asks_the_machines(
@@ -286,49 +158,3 @@ def test_init_without_a_check(world: World, capsys: pytest.CaptureFixture[str]) 
     assert after == "next: sparkctl plan --profile stacked"
     with pytest.raises(SparkctlError, match=r"the address behind spark-1\.local is unknown"):
         invoke(["init", "--no-check", "--yes", "--head", "spark-1.local"])
-
-
-def test_the_questions() -> None:
-    answers = iter(["", "spark-1.local", "dan", "eve@spark-2.local", ""])
-    asked: list[str] = []
-
-    def prompt(text: str, **options: Any) -> str:
-        asked.append(text)
-        return str(next(answers))
-
-    assert init_logins.converse(prompt, nobody) == [Login("spark-1.local", "dan"), Login("eve@spark-2.local", "")]
-    assert asked[2] == "Login on spark-1.local"
-    for text in ("a b", "dan@spark-1.local:22"):
-        with pytest.raises(typer.BadParameter):
-            init_logins.checked(text, {("spark-1.local", 22)})
-    assert init_logins.checked(" root@a:22 ", ()) == "root@a:22"
-    with pytest.raises(typer.BadParameter):
-        init_logins.checked_login("clear; sparkctl plan")
-    assert init_logins.checked_login("dan ") == "dan"
-
-
-def test_the_questions_on_a_terminal(world: World) -> None:
-    """The user mistypes the head, then gives one worker; nothing is tried over SSH."""
-    answers = [b"a b", b"10.1.1.1", b"dan", b"10.1.1.2", b"", b""]
-    leader, follower = pty.openpty()
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "dumb"}
-    command = [sys.executable, "-m", "sparkctl", "init", "--no-check"]
-    with subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environ) as process:
-        os.close(follower)
-        os.write(leader, b"\n".join(answers) + b"\n")
-        said = b""
-        with contextlib.suppress(OSError):  # how Linux says that the other end has closed
-            while chunk := os.read(leader, 4096):
-                said += chunk
-    os.close(leader)
-    assert process.returncode == 0, said.decode()
-    assert b"Error: not of the form [user@]host[:port]" in said
-    head, worker = world.load().cluster.nodes
-    assert (head.user, head.address, worker.user, worker.address) == ("dan", "10.1.1.1", "dan", "10.1.1.2")
-
-
-def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "target").mkdir()
-    with pytest.raises(OSError, match="target"):
-        local.write(tmp_path / "target", "text")
-    assert [path.name for path in tmp_path.iterdir()] == ["target"]
