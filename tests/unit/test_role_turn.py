@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cli_fakes import Cli, FakeEngine, FakeLog, FakeStep, World, small_world
-from test_roles import GIB_KB, TEXT, TOKEN
+from role_team import GIB_KB, TEXT, TOKEN
 
 from sparkctl.core.step import Layer, Step
 from sparkctl.errors import SparkctlError, StepFailed, UnreachableError
