@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -47,6 +48,11 @@ def gone(marker: str, seconds: float = 3.0) -> bool:
     return eventually(lambda: not processes(marker), seconds)
 
 
+def sleeper() -> str:
+    """A number of seconds that no other process sleeps for."""
+    return f"{secrets.randbelow(10**6) + 1000}.{secrets.randbelow(10**6)}"
+
+
 def eventually(holds, seconds: float = 3.0) -> bool:  # type: ignore[no-untyped-def]
     """Whether `holds()` becomes true in time."""
     deadline = time.monotonic() + seconds
@@ -55,6 +61,14 @@ def eventually(holds, seconds: float = 3.0) -> bool:  # type: ignore[no-untyped-
             return False
         time.sleep(0.02)
     return True
+
+
+def works(session: SshSession) -> bool:
+    """Whether a command runs; the session is closed then."""
+    try:
+        return session.run(["echo", "x"]).stdout == "x\n"
+    finally:
+        session.close()
 
 
 @dataclass
@@ -129,6 +143,12 @@ class Sshd:
         """Write the server's host keys into `known_hosts`."""
         keys = [(self.folder / f"host_{kind}.pub").read_text().split()[:2] for kind in self.kinds]
         self.known_hosts.write_text("".join(f"{self.name} {kind} {key}\n" for kind, key in keys))
+
+    def fingerprint(self) -> str:
+        """Of the server's Ed25519 key, as ssh-keygen shows it."""
+        public = self.folder / "host_ed25519.pub"
+        shown = subprocess.run(["ssh-keygen", "-lf", public], capture_output=True, text=True, check=True)
+        return shown.stdout.split()[1]
 
     @property
     def name(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sshd import Sshd, gone, processes
+from sshd import Sshd, gone, processes, sleeper
 
 from sparkctl.errors import CommandFailed
 from sparkctl.transport.ssh import SshSession
@@ -78,7 +78,7 @@ def test_a_file_written_with_sudo_is_of_root(session: SshSession, allowed: None)
 
 
 def test_a_process_of_root_ends_with_the_connection(server: Sshd, allowed: None) -> None:
-    seconds = f"{secrets.randbelow(10**6) + 1000}.{secrets.randbelow(10**6)}"
+    seconds = sleeper()
     session = server.open()
     with pytest.raises(CommandFailed, match="did not end"):
         session.script(f"sleep {seconds} & trap '' TERM; echo; sleep {seconds}", sudo=True, timeout=1)
