@@ -6,81 +6,17 @@ import os
 import subprocess
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+from keeper_programs import CUT, CUT_SHORT, api_while, install
 
 from sparkctl.data import node_program
 from sparkctl.facts.engine import api_probe
 from sparkctl.facts.kept import MODULES
 
-DOCKER = '''#!{python} -IS
-"""A stand-in for docker: containers are entries of a JSON file, and every change is a line of a log."""
-import fcntl, json, os, sys
-folder, node = "{folder}", os.environ.get("NODE", "spark-1")
-lock = open(folder + "/lock", "w")
-fcntl.flock(lock, fcntl.LOCK_EX)
-if os.path.exists(f"{{folder}}/down-{{node}}"):
-    sys.exit("Cannot connect to the Docker daemon")
-state = json.load(open(folder + "/containers.json"))
-mine = {{i: c for i, c in state.items() if c["node"] == node}}
-verb, rest = sys.argv[1], sys.argv[2:]
-if verb == "ps":
-    print("\\n".join(mine))
-elif verb == "inspect":
-    for i in rest[2:]:
-        c = mine[i]
-        print(i, "/" + c["name"], c["status"], c["started"], "2026-11-21T10:00:00.5Z", c["code"], c["spec"])
-elif verb == "volume":
-    with open(folder + "/log", "a") as log:
-        print("volume", *rest, file=log)
-    if rest[-1].endswith("vllm-tmp"):
-        sys.exit("volume is in use")
-elif verb == "exec":
-    print(json.dumps([[a, 1.0] for a in ("10.0.0.1", "10.0.0.2")]))
-else:
-    one = next(i for i in rest if i in mine)
-    c = state[one]
-    with open(folder + "/log", "a") as log:
-        print(verb, c["name"], file=log)
-    if verb == "start":
-        works = c["works"]
-        c |= {{"status": "running" if works else "exited", "code": 0 if works else 1}}
-        c["started"] = c["started"][:-1] + chr(ord(c["started"][-1]) + 1)
-    elif verb == "stop":
-        c["status"] = "exited"
-    elif verb == "rename":
-        c["name"] = rest[-1]
-    elif verb == "rm":
-        del state[one]
-    json.dump(state, open(folder + "/containers.json", "w"))
-'''
-CAT = """#!/bin/sh
-case "$1" in /proc/sys/kernel/random/boot_id) exec /bin/cat "{folder}/boot-${{NODE:-spark-1}}" ;; esac
-exec /bin/cat "$@"
-"""
-SSH = """#!/bin/sh
-[ -e "{folder}/away-$1" ] && exit 255
-NODE=$1 exec sh -c "$2"
-"""
-CUT_SHORT = 99
-CUT = f"""
-import os, pathlib, subprocess
-def counted(function):
-    def change(*words, **more):
-        global CHANGES
-        said = str(words)
-        if not any(look in said for look in ("inspect", "/proc", "cat", "curl", "MemAvailable", "exec")):
-            CHANGES -= 1
-            if CHANGES < 0:
-                os._exit({CUT_SHORT})
-        return function(*words, **more)
-    return change
-subprocess.run = counted(subprocess.run)
-for name in ("replace", "unlink"):
-    setattr(pathlib.Path, name, counted(getattr(pathlib.Path, name)))
-"""
-"""Ends the process, as a power cut would, before a file is put in place or removed, or a container is changed."""
 SERVICES = (
     ("ray-head", "spark-1", ()),
     ("ray-worker", "spark-2", ("ray-head",)),
@@ -99,21 +35,12 @@ class World:
             file = self.home / "keeper" / f"{name}.py"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(node_program(f"keeper/{name}"))
-        for name, text in {
-            "docker": DOCKER,
-            "cat": CAT,
-            "ssh": SSH,
-            "runuser": '#!/bin/sh\nshift 3\nexec "$@"\n',
-        }.items():
-            file = folder / "bin" / name
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(text.format(folder=folder, python=sys.executable) if "{folder}" in text else text)
-            file.chmod(0o755)
+        install(folder / "bin", folder)
         (folder / "secret").write_text("the key")
         for node in ("spark-1", "spark-2"):
             self.boot(node, "first")
         self.put({})
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._api())
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), api_while(self.serves))
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -283,28 +210,19 @@ class World:
         records = [json.loads(path.read_text()) for path in sorted((self.home / "history").glob("*.json"))]
         return [(record["generation"], record["digest"], record["outcome"]) for record in records]
 
+    def serves(self) -> bool:
+        """Whether the container named vllm would answer."""
+        named = [c for c in self.containers.values() if c["name"] == "sparkctl-lab-vllm"]
+        return bool(named and named[0]["status"] == "running" and named[0]["serves"])
+
     def running(self) -> set[str]:
         return {i for i, c in self.containers.items() if c["status"] == "running"}
 
-    def _api(world) -> type[BaseHTTPRequestHandler]:
-        class Api(BaseHTTPRequestHandler):
-            """Answers as the container named vllm would."""
 
-            def do_GET(self) -> None:
-                self._answer(b"")
-
-            def do_POST(self) -> None:
-                assert self.headers["Authorization"] == "Bearer the key"
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self._answer(b'data: {"choices": [{"text": "a"}]}\n\n')
-
-            def _answer(self, body: bytes) -> None:
-                named = [c for c in world.containers.values() if c["name"] == "sparkctl-lab-vllm"]
-                self.send_response(200 if named and named[0]["status"] == "running" and named[0]["serves"] else 503)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *words: object) -> None:
-                pass
-
-        return Api
+def one_serves(tmp_path: Path) -> Iterator[World]:
+    """A world in which the generation `one` serves; a test file makes its fixture of it."""
+    made = World(tmp_path)
+    made.serve("one")
+    made.log()
+    yield made
+    made.close()
