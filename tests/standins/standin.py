@@ -2,17 +2,15 @@
 """Stand-ins for engines that cannot run here: their commands, which refuse every flag that their documentation does
 not know (`flags.json`), their API as far as sparkctl and OpenAI's client use it, and the ways in which they fail.
 
-By the name that it is called by: sglang, trtllm-serve, trtllm-llmapi-launch, mpirun or ollama. STANDIN_FAULT says how
-to fail. Nothing is computed: every answer is the same few words.
+By the name that it is called by: sglang, trtllm-serve or ollama. STANDIN_FAULT says how to fail. Nothing is computed:
+every answer is the same few words. What starts the ranks of TensorRT-LLM stands in launcher.py.
 """
 
 import http.server
 import json
 import os
 import re
-import shlex
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -59,7 +57,7 @@ class Api(http.server.BaseHTTPRequestHandler):
             self.answer({"detail": "Not Found"}, 404)
 
     def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
+        body = self.body()
         if self.path not in ("/v1/chat/completions", "/v1/completions"):
             self.answer({"detail": "Not Found"}, 404)
             return
@@ -82,6 +80,9 @@ class Api(http.server.BaseHTTPRequestHandler):
     def refused(self, model):
         """SGLang and TensorRT-LLM answer for any name."""
         return ""
+
+    def body(self):
+        return json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or b"{}")
 
     def answer(self, data, status=200):
         self.send(status, json.dumps(data).encode(), "application/json")
@@ -168,53 +169,6 @@ def trtllm_serve(argv):
     serve(Api, flags.get("--host", "localhost"), flags.get("--port", 8000))
 
 
-def trtllm_launch(argv):
-    """Rank 0 runs the command, the others wait for the end of the job."""
-    rank, size = os.environ.get("OMPI_COMM_WORLD_RANK", "0"), os.environ.get("OMPI_COMM_WORLD_SIZE", "1")
-    print(f"mpi_rank: {rank} NCCL_SOCKET_IFNAME: {os.environ.get('NCCL_SOCKET_IFNAME')}", file=sys.stderr, flush=True)
-    if rank != "0":
-        time.sleep(2 if FAULT == "rank" else 1 << 30)
-        sys.exit(1)
-    os.environ["tllm_mpi_size"] = size  # noqa: SIM112
-    os.execvp(argv[0], argv)
-
-
-def mpirun(argv):
-    """One rank on each host of the file: the first here, the others by ssh; one that ends takes the job with it."""
-    flags, command = mpi_flags(argv)
-    hosts = Path(flags["--hostfile"]).read_text().split()
-    if len(hosts) < int(flags["-np"]):
-        sys.exit("There are not enough slots available in the system to satisfy the request")
-    jobs = [subprocess.Popen(command, env={**os.environ, **rank_env(0, hosts)})]
-    for rank, host in enumerate(hosts[1:], 1):
-        words = shlex.join(["env", *(f"{k}={v}" for k, v in rank_env(rank, hosts).items()), *command])
-        jobs.append(subprocess.Popen(["ssh", "-tt", host, words], stdin=subprocess.DEVNULL))
-    while all(job.poll() is None for job in jobs):
-        time.sleep(0.1)
-    if any(job.poll() is not None for job in jobs[1:]):
-        print("ORTE has lost communication with a remote daemon.", file=sys.stderr, flush=True)
-    status = next((job.poll() for job in jobs if job.poll()), 1)
-    for job in jobs:
-        job.terminate()
-    sys.exit(status)
-
-
-def mpi_flags(argv):
-    """The flags before the command, and the command."""
-    rest, flags = list(argv), {}
-    while rest and rest[0].startswith("-"):
-        word = rest.pop(0)
-        if word in FLAGS["mpirun"]["values"]:
-            flags[word] = rest.pop(0)
-        elif word not in FLAGS["mpirun"]["switches"]:
-            sys.exit(f"mpirun: Error: unknown option {word!r}")
-    return flags, rest
-
-
-def rank_env(rank, hosts):
-    return {"OMPI_COMM_WORLD_RANK": str(rank), "OMPI_COMM_WORLD_SIZE": str(len(hosts))}
-
-
 class Ollama(Api):
     """Its own API and OpenAI's; models of the library are those whose name does not say otherwise."""
 
@@ -223,23 +177,25 @@ class Ollama(Api):
     loaded: ClassVar = {}
 
     def do_GET(self):
-        if self.path == "/api/version":
-            self.answer({"version": "0.0.0-stand-in"})
-            return
-        if self.path == "/api/tags":
-            self.answer({"models": [{"name": name, "size": GIB} for name in self.kept()]})
-            return
-        if self.path == "/api/ps":
-            self.answer({"models": [{"name": name, "size": 2 * GIB} for name in self.loaded]})
-            return
-        super().do_GET()
+        known = {
+            "/api/version": {"version": "0.0.0-stand-in"},
+            "/api/tags": {"models": [{"name": name, "size": GIB} for name in self.kept()]},
+            "/api/ps": {"models": [{"name": name, "size": 2 * GIB} for name in self.loaded]},
+        }
+        if self.path in known:
+            self.answer(known[self.path])
+        else:
+            super().do_GET()
 
     def do_POST(self):
         if not self.path.startswith("/api/"):
             super().do_POST()
             return
-        body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
-        getattr(self, self.path.removeprefix("/api/"))(body)
+        body, verb = self.body(), self.path.removeprefix("/api/")
+        if verb != "pull" and (error := self.refused(body.get("from", body["model"]))):
+            self.answer({"error": error}, 404)
+        else:
+            getattr(self, verb)(body)
 
     def pull(self, body):
         if "absent" in body["model"]:
@@ -250,23 +206,14 @@ class Ollama(Api):
         self.stream([{"status": "pulling manifest"}, *layers, {"status": "success"}])
 
     def create(self, body):
-        if full(body["from"]) not in self.kept():
-            self.answer({"error": f"model '{body['from']}' not found"}, 404)
-            return
         self.keep({full(body["model"]): "\n".join(f"{k:<30} {v}" for k, v in body["parameters"].items())})
         self.stream([{"status": "success"}])
 
     def show(self, body):
-        if full(body["model"]) not in self.kept():
-            self.answer({"error": f"model '{body['model']}' not found"}, 404)
-            return
         self.answer({"parameters": self.kept()[full(body["model"])]})
 
     def generate(self, body):
         name = full(body["model"])
-        if name not in self.kept():
-            self.answer({"error": f"model '{body['model']}' not found"}, 404)
-            return
         if FAULT == "memory":
             words = "model requires more system memory (97.1 GiB) than is available (61.4 GiB)"
             self.answer({"error": words}, 500)
@@ -310,13 +257,7 @@ def ollama(argv):
     serve(Ollama, host, port)
 
 
-ROLES = {
-    "sglang": sglang,
-    "trtllm-serve": trtllm_serve,
-    "trtllm-llmapi-launch": trtllm_launch,
-    "mpirun": mpirun,
-    "ollama": ollama,
-}
+ROLES = {"sglang": sglang, "trtllm-serve": trtllm_serve, "ollama": ollama}
 
 if __name__ == "__main__":
     ROLES[Path(sys.argv[0]).name](sys.argv[1:])

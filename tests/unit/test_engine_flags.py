@@ -15,6 +15,7 @@ from sparkctl.engines.trtllm import OWNED as TRTLLM
 from sparkctl.engines.trtllm import kv_fraction
 
 STANDIN = Path(__file__).parent.parent / "standins/standin.py"
+LAUNCHER = STANDIN.with_name("launcher.py")
 FLAGS = json.loads(STANDIN.with_name("flags.json").read_text())
 TOOLS = {"sglang.launch_server": "sglang", "trtllm-serve": "trtllm", "mpirun": "mpirun"}
 OTHERS = [layout for layout in LAYOUTS if layout.name in ("sglang", "trtllm")]
@@ -59,7 +60,7 @@ def test_every_variable_of_ollama_is_documented(layout: Layout) -> None:
 )
 def test_a_stand_in_refuses_what_is_not(tmp_path: Path, name: str, words: list[str], refusal: str) -> None:
     program = tmp_path / name
-    program.write_text(STANDIN.read_text())
+    program.write_text((LAUNCHER if name == "mpirun" else STANDIN).read_text())
     (tmp_path / "flags.json").write_text(json.dumps(FLAGS))
     done = subprocess.run([sys.executable, str(program), *words], capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
