@@ -14,7 +14,6 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = sorted((ROOT / "sparkctl").rglob("*.py"))
 SOURCES = [*PROGRAM, *sorted((ROOT / "templates").rglob("*.py")), *sorted((ROOT / "tests").rglob("*.py"))]
 FILE_LINES, FUNCTION_LINES = 300, 60
-TEST_FILE_LINES = 400
 
 
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -50,8 +49,7 @@ def test_a_broken_contract_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_sizes(path: Path) -> None:
     text = path.read_text()
-    limit = TEST_FILE_LINES if "tests" in path.relative_to(ROOT).parts else FILE_LINES
-    assert len(text.splitlines()) <= limit
+    assert len(text.splitlines()) <= FILE_LINES
     long = {node.name: lines(node) for node in functions(ast.parse(text)) if lines(node) > FUNCTION_LINES}
     assert not long
 
