@@ -33,6 +33,8 @@ TimeoutOption = Annotated[
     ),
 ]
 
+NO_ROLES = "profile {} has no roles; next: sparkctl profile list"
+
 
 @app.command("list")
 @with_options
@@ -47,7 +49,7 @@ def list_roles(options: Options) -> int:
     if not screen.json:
         screen.page.write(show_roles(found))
     if not found:
-        screen.tell(f"profile {config.profile.name} has no roles")
+        screen.tell(NO_ROLES.format(config.profile.name))
     screen.finish()
     return 0
 
@@ -72,6 +74,8 @@ def status(options: Options, name: AnyArgument = "") -> int:
     screen.put(cluster=config.cluster.name, roles=[state_data(each) for each in found], errors=errors)
     if not screen.json:
         screen.page.write(screen.advise(show_states(found, screen.glyphs, datetime.now(UTC))))
+    if not asked:
+        screen.tell(NO_ROLES.format(config.profile.name))
     for error in errors.values():
         screen.tell(error, "red")
     screen.finish()

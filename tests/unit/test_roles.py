@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from cli_fakes import Cli
 from config_world import TWO_SPARKS, World
 from role_team import GIB_KB, TEXT, team
 
@@ -66,6 +67,12 @@ def test_a_role_that_there_is_not(config: Config) -> None:
     with pytest.raises(SparkctlError, match="there is no role helper") as no:
         role(config, "helper")
     assert no.value.fix == "there are: architect, dev, po"
+
+
+@pytest.mark.parametrize("verb", ["list", "status"])
+def test_a_profile_without_roles_says_so(cli: Cli, verb: str) -> None:
+    assert cli("role", verb) == 0
+    assert "stacked has no roles; next: sparkctl profile list" in cli.out + cli.err
 
 
 def test_names_are_completed_from_the_text_of_the_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
