@@ -9,6 +9,9 @@ from sparkctl.core.events import StepEnded
 from sparkctl.core.plan import Item, Plan, UndoItem
 from sparkctl.report.plan_view import count
 
+INTERNAL = ("actions", "symptom", "evidence")
+"""Members of a finding that are not told as they are: the executor's own, and actions, which are no data."""
+
 
 def plan_data(plan: Plan) -> dict[str, Any]:
     """Every item with its finding, and how many of each kind there are."""
@@ -17,7 +20,7 @@ def plan_data(plan: Plan) -> dict[str, Any]:
 
 def item_data(item: Item) -> dict[str, Any]:
     """One step: `finding` is ok, absent, drifted, pending or blocked; the other members belong to the finding."""
-    finding = {key: value for key, value in vars(item.finding).items() if key not in ("actions", "symptom")}
+    finding = {key: value for key, value in vars(item.finding).items() if key not in INTERNAL}
     return {
         **_step(item),
         "finding": type(item.finding).__name__.lower(),

@@ -1,6 +1,7 @@
 """The plan as people and programs see it."""
 
 import io
+import json
 from collections.abc import Sequence
 
 import pytest
@@ -8,10 +9,11 @@ from cli_fakes import FakeStep, World, cluster_of, hosts_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparkctl.core.plan import Plan, gather, make_plan, make_undo
-from sparkctl.core.step import Layer, Step
+from sparkctl.core.actions import Run
+from sparkctl.core.plan import Item, Plan, gather, make_plan, make_undo
+from sparkctl.core.step import Absent, Blocked, Drifted, Layer, Ok, Pending, Step
 from sparkctl.facts.probe import Facts
-from sparkctl.report.data import plan_data
+from sparkctl.report.data import item_data, plan_data
 from sparkctl.report.look import ASCII, UNICODE, Glyphs, Look
 from sparkctl.report.page import Line, Page
 from sparkctl.report.plan_view import count, show_plan, show_undo
@@ -130,3 +132,12 @@ def test_plan_data_says_what_each_finding_says() -> None:
     assert items["fabric@spark-1"]["actions"] == [{"summary": "make fabric", "detail": ""}]
     assert items["image@spark-1"]["fix"] == "move image"
     assert items["vllm@spark-2"]["on"] == "image@spark-1"
+
+
+def test_every_finding_is_plain_data() -> None:
+    """What explains a difference is an action, and no JSON."""
+    step = FakeStep(World(), "vllm", "spark-1", Layer.WORKLOAD)
+    action = Run("look", ("true",))
+    drifted = Drifted(("exited",), (action,), evidence=(action,))
+    for finding in (Ok("fine"), Absent((action,)), drifted, Pending("image@spark-1"), Blocked("in the way", "move")):
+        assert json.loads(json.dumps(item_data(Item(step, finding))))["id"] == "vllm@spark-1"
