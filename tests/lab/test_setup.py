@@ -43,6 +43,8 @@ def admin(lab: TestLab, tmp_path: Path) -> Admin[TestLab]:
 @contextmanager
 def second_half(lab: TestLab) -> Iterator[None]:
     """A second cable between the first two nodes."""
+    for machine in lab.nodes:
+        machine.container.reload()  # an earlier test may have taken its power: it is another process now
     ends = [(str(machine.container.attrs["State"]["Pid"]), machine) for machine in lab.nodes[:2]]
     (first, _), (second, _) = ends
     pair = ("type", "veth", "peer", "name", SECOND_NIC, "mtu", "9000", "netns", second)
