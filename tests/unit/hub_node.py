@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import HTTPServer
 from pathlib import Path
 from typing import Any
+
+from loopback import serving
 
 from sparkctl.data import template
 from sparkctl.lab import hub
@@ -63,19 +62,6 @@ class Node:
         return dict(json.loads((self.state / f"models--lab--tiny@{revision}.json").read_text()))
 
 
-@contextmanager
-def serving(server: HTTPServer) -> Iterator[str]:
-    """The address of a server while it runs."""
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def node_at(root: Path, endpoint: str) -> Node:
     """A node with an empty cache, whose hub is at `endpoint`."""
     (root / "cache" / "hub").mkdir(parents=True)
@@ -90,5 +76,5 @@ def at_a_hub(tmp_path: Path) -> Iterator[Node]:
     repo.mkdir(parents=True)
     (repo / "config.json").write_text("{}")
     (repo / "model.safetensors").write_bytes(WEIGHTS)
-    with serving(hub.make_server(tmp_path / "served", "127.0.0.1", 0)) as endpoint:
-        yield node_at(tmp_path / "node", endpoint)
+    with serving(hub.make_server(tmp_path / "served", "127.0.0.1", 0)) as port:
+        yield node_at(tmp_path / "node", f"http://127.0.0.1:{port}")

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import loopback
+
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 REPOSITORY = "org/image"
 USER, PASSWORD, TOKEN = "me", "canary-password", "a-token"
@@ -131,12 +133,8 @@ def serving(registry: Registry) -> Iterator[Registry]:
     registry.gate.set()
     server = _Server(registry)
     registry.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield registry
-    finally:
-        registry.gate.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with loopback.serving(server):
+        try:
+            yield registry
+        finally:
+            registry.gate.set()

@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import yaml
 from config_world import TWO_SPARKS, World
 from documents import check_document
+from loopback import serving
 
 from sparkctl.cli.app import invoke
 from sparkctl.cli.export import MARK, dump, text_of
@@ -105,11 +105,9 @@ def test_a_health_check_asks_no_proxy(config: Config, monkeypatch: pytest.Monkey
     """Docker hands a proxy to every container, where one is configured; the very words, put to a server here."""
     (_, command) = compose_files(config)[0].document["services"]["vllm-architect"]["healthcheck"]["test"][2:]
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Healthy) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
-        here = command.replace("192.168.1.5:8000", f"127.0.0.1:{serving.server_port}")
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Healthy)) as port:
+        here = command.replace("192.168.1.5:8000", f"127.0.0.1:{port}")
         assert subprocess.run([sys.executable, "-c", here], capture_output=True, timeout=20).returncode == 0
-        serving.shutdown()
 
 
 def test_a_model_over_two_nodes_is_a_file_for_each(tmp_path: Path) -> None:

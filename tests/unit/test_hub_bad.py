@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hub_node import Node, node_at, serving
+from hub_node import Node, node_at
+from loopback import serving
 
 from sparkctl.data import template
 
@@ -66,8 +67,8 @@ def bad_hub(root: Path, words: bytes, length: int = 0) -> Iterator[tuple[Node, s
     handler = type("Handler", (BadHub,), {"words": words, "length": length, "asked": set()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    with serving(server) as endpoint:
-        yield node_at(root, endpoint), handler.asked  # type: ignore[attr-defined]
+    with serving(server) as port:
+        yield node_at(root, f"http://127.0.0.1:{port}"), handler.asked  # type: ignore[attr-defined]
 
 
 def run_without_pauses(node: Node) -> dict[str, Any]:

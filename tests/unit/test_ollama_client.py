@@ -2,17 +2,18 @@
 
 import importlib.util
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import serving
 
 from sparkctl.facts.ollama import full_name
 from sparkctl.node import ollama_client
 
+HERE = ("127.0.0.1", 0)
 STANDIN = Path(__file__).parent.parent / "standins/standin.py"
 
 
@@ -32,15 +33,6 @@ class Odd(BaseHTTPRequestHandler):
         pass
 
 
-def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def ollama(tmp_path: Path) -> Iterator[int]:
     spec = importlib.util.spec_from_file_location("standin", STANDIN)
@@ -48,7 +40,8 @@ def ollama(tmp_path: Path) -> Iterator[int]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     own = {"store": tmp_path / "models.json", "loaded": {}, "log_message": Odd.log_message}
-    yield from serving(type("Fresh", (module.Ollama,), own))
+    with serving(ThreadingHTTPServer(HERE, type("Fresh", (module.Ollama,), own))) as port:
+        yield port
 
 
 def tell(port: int, verb: str, capsys: pytest.CaptureFixture[str], **job: Any) -> tuple[int, list[dict[str, Any]]]:
@@ -92,7 +85,7 @@ def test_an_answer_of_somebody_else_is_no_traceback(
     status: int, text: str, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ollama_client, "wait", lambda _port: None)
-    for port in serving(type("This", (Odd,), {"status": status, "text": text})):
+    with serving(ThreadingHTTPServer(HERE, type("This", (Odd,), {"status": status, "text": text}))) as port:
         code, (news,) = tell(port, "load", capsys)
         assert code == 1
         assert news["error"].startswith(words)

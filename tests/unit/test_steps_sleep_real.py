@@ -2,13 +2,13 @@
 
 import json
 import subprocess
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import serving
 from test_facts_scripts import ask
 
 from sparkctl.core.step import Absent, Ok, Pending
@@ -42,12 +42,8 @@ class Sleeper(BaseHTTPRequestHandler):
 @pytest.fixture
 def sleeper() -> Iterator[int]:
     Sleeper.seen, Sleeper.asleep = [], False
-    with ThreadingHTTPServer(("127.0.0.1", 0), Sleeper) as serving:
-        thread = threading.Thread(target=serving.serve_forever)
-        thread.start()
-        yield serving.server_port
-        serving.shutdown()
-        thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Sleeper)) as port:
+        yield port
 
 
 def test_sleep_and_wake_speak_vllm_s_protocol(sleeper: int, tmp_path: Path) -> None:
