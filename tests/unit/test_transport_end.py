@@ -17,6 +17,21 @@ def wait_for(marker: str) -> None:
     assert eventually(lambda: processes(marker)), "the remote command never started"
 
 
+def blocked(session: SshSession, seconds: str, caught: list[ConnectionLost]) -> threading.Thread:
+    """A thread in which a command runs on and on; `caught` gets the error that ends it."""
+
+    def work() -> None:
+        try:
+            session.run(["sleep", seconds], timeout=None)
+        except ConnectionLost as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    wait_for(f"sleep {seconds}")
+    return thread
+
+
 def test_out_of_time_ends_the_remote_process(session: SshSession) -> None:
     seconds = sleeper()
     with pytest.raises(CommandFailed, match=r"did not end within 0\.5 s"):
@@ -32,18 +47,9 @@ def test_a_normal_end_leaves_nothing_behind(sshd: Sshd, session: SshSession) -> 
 
 
 def test_closing_the_session_frees_a_blocked_run_and_ends_the_process(sshd: Sshd) -> None:
-    seconds, caught = sleeper(), []
+    seconds, caught = sleeper(), list[ConnectionLost]()
     session = sshd.open()
-
-    def work() -> None:
-        try:
-            session.run(["sleep", seconds], timeout=None)
-        except ConnectionLost as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    wait_for(f"sleep {seconds}")
+    thread = blocked(session, seconds, caught)
     session.close()
     thread.join(2)
     assert caught and not thread.is_alive()
@@ -80,18 +86,9 @@ SshSession(node, known_hosts=Path({str(sshd.known_hosts)!r})).run(["sleep", sys.
 
 
 def test_a_connection_that_is_cut_is_lost_and_leaves_no_process(own_sshd: Sshd) -> None:
-    seconds, caught = sleeper(), []
+    seconds, caught = sleeper(), list[ConnectionLost]()
     session = own_sshd.open()
-
-    def work() -> None:
-        try:
-            session.run(["sleep", seconds], timeout=None)
-        except ConnectionLost as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    wait_for(f"sleep {seconds}")
+    thread = blocked(session, seconds, caught)
     own_sshd.drop_connections()
     thread.join(5)
     assert caught and caught[0].where == "spark-1" and caught[0].exit_code == 4
