@@ -63,9 +63,8 @@ class Pull:
         try:
             engine.request("POST", f"/images/create?{urllib.parse.urlencode(self._words)}")
             for line in engine.getresponse():
-                self.problem = self.problem or str(
-                    json.loads(line).get("error") or json.loads(line).get("message") or ""
-                )
+                said = json.loads(line)
+                self.problem = self.problem or str(said.get("error") or said.get("message") or "")
         except (OSError, ValueError, http.client.HTTPException) as error:
             self.problem = f"the engine broke off: {error}"
 
