@@ -181,10 +181,9 @@ class GuardStep(_OfGuard):
 
     def _start(self) -> Script:
         unit, folder = self.places.unit, self.places.trips.rpartition("/")[0]
-        both = shlex.join((folder.rpartition("/")[0], folder))  # which the login reads, whoever made them
         return Script(
             "start the memory watchdog",
-            f"set -e\ninstall -d -m 755 {both}\n"
+            f"set -e\n{open_folder(folder)}\n"
             f"systemctl daemon-reload\nsystemctl enable {unit}\nsystemctl restart {unit}\n",
             sudo=True,
         )
@@ -222,6 +221,11 @@ def describe(trip: Trip, node: str) -> str:
     what = ", ".join(trip.services)
     when = f"{hour.removesuffix('Z')} UTC, {day}"
     return f"the watchdog {verb} {what} on {node} at {when}: {size(trip.available)} available, {trip.reason}"
+
+
+def open_folder(folder: str) -> str:
+    """A line of bash that makes a folder and the one above it, which the login reads, whoever made them."""
+    return f"install -d -m 755 {shlex.join((folder.rpartition('/')[0], folder))}"
 
 
 def told_trips(cluster: Cluster, probers: Mapping[str, Prober]) -> list[str]:

@@ -9,6 +9,7 @@ from sparkctl.core.actions import Script
 from sparkctl.core.step import Blocked, Drifted, Finding, Layer, Ok, step_id
 from sparkctl.facts.probe import Facts, Probe, Want
 from sparkctl.facts.swap import SwapFact, swap_probe
+from sparkctl.steps.guard import open_folder
 from sparkctl.steps.place import OnNode
 from sparkctl.topology import Cluster
 
@@ -79,8 +80,7 @@ class SwapStep(OnNode):
         """First the record, then the mask: a swap that is off and whose unit is awake would come back."""
         known = "\n".join([*(f"unit={unit}" for unit in units), *(f"path={path}" for path in paths)])
         folder, record = self.record.rpartition("/")[0], shlex.quote(self.record)
-        both = shlex.join((folder.rpartition("/")[0], folder))
-        lines = ["set -e", f"install -d -m 755 {both}", f"printf '%s\\n' {shlex.quote(known)} >>{record}"]
+        lines = ["set -e", open_folder(folder), f"printf '%s\\n' {shlex.quote(known)} >>{record}"]
         lines += [f"systemctl mask {shlex.join(units)}"] * bool(units)
         lines += [f"! {_is_on(path)} || swapoff {shlex.quote(path)}" for path in paths]
         return Script("turn swap off, and keep it off at boot", "\n".join(lines), sudo=True, timeout=600)
