@@ -57,7 +57,7 @@ class ChangeNetplan:
             fix = "nothing was changed; sparkctl setup --dry-run -v shows the file"
             raise StepFailed(f"{self.node} refuses the netplan", fix=fix, output=error.output) from error
         state: dict[str, Any] = {}
-        while not state.get("ended") and time.monotonic() < deadline:
+        while not (state.get("ended") or state.get("back")) and time.monotonic() < deadline:
             context.pause(LOOK_SECONDS)
             state = _come_in(session)
         if state.get("back") or not state.get("ended"):
