@@ -61,8 +61,8 @@ def verdict_data(verdict: Verdict, source: str) -> dict[str, Any]:
         "fits": verdict.fits,
         "wish": asdict(wish),
         "nodes": [_node_data(verdict, node) for node in verdict.nodes],
-        "longest": verdict.longest,
-        "most": verdict.most,
+        "longest": verdict.longest if checkpoint.shape.caches else None,
+        "most": verdict.most if checkpoint.shape.caches else None,
         "nodes_needed": verdict.nodes_needed,
         "nearest": [asdict(near) for near in verdict.nearest],
     }
@@ -120,8 +120,13 @@ def _most(verdict: Verdict) -> Iterator[Line]:
         text = f"made for {made_for} tokens: an engine refuses more, unless rope_scaling stretches its positions"
         yield Line(text, "yellow", 2)
     requests = plural(wish.concurrency, "request")
-    yield Line(f"longest context with {requests}: {verdict.longest or 'none'}", indent=2)
-    yield Line(f"most requests of {wish.max_model_len} tokens at once: {verdict.most or 'none'}", indent=2)
+    if verdict.checkpoint.shape.caches:
+        yield Line(f"longest context with {requests}: {verdict.longest or 'none'}", indent=2)
+        yield Line(f"most requests of {wish.max_model_len} tokens at once: {verdict.most or 'none'}", indent=2)
+    else:
+        yield Line(
+            "not counted: its cache, of which only its config.json tells (on the hub, or in a folder)", "yellow", 2
+        )
     if not any(node.short for node in verdict.nodes):  # more nodes do not give back what each of them lacks
         yield Line(f"nodes that it needs: {verdict.nodes_needed or f'more than {MOST_NODES}'}", indent=2)
 

@@ -125,8 +125,10 @@ def test_stated_weights_stand_in_for_a_model_that_no_hub_has(cli: Cli, offline: 
     (cli.folder / "own.yaml").write_text(f"{OLLAMA}, weights_gib: 5}}\n")
     assert cli("fit", *offline, "--profile", "./own.yaml", "--json") == 0
     assert (cli.document["source"], cli.document["nodes"][0]["weights"]) == ("profile", 5 * 2**30)
+    assert (cli.document["longest"], cli.document["most"]) == (None, None)
     assert cli("fit", *offline, "--profile", "./own.yaml") == 0
     assert "weights as the profile states them" in cli.out
+    assert "not counted: its cache" in cli.out and "longest context" not in cli.out
     (cli.folder / "own.yaml").write_text(f"{OLLAMA}}}\n")
     assert cli("fit", *offline, "--profile", "./own.yaml") == 1
     assert "nobody says what llama3.1:8b takes" in cli.err
