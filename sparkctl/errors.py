@@ -2,6 +2,7 @@
 
 SparkctlError              1   something failed; says what, where and what next
 ├── ConfigError            3   every problem of the configuration, at once
+├── UnknownNameError       3   a name on the command line that the configuration does not have
 ├── UnreachableError       4   a node does not answer SSH
 │   ├── HostKeyError       4   its host key is unknown or has changed
 │   ├── LoginError         4   it answers, and refuses user or key
@@ -54,6 +55,12 @@ class ConfigError(SparkctlError):
             fix=fix or "mend the values, then try: sparkctl config validate",
         )
         self.problems = problems
+
+
+class UnknownNameError(SparkctlError):
+    """A name on the command line that the configuration does not have."""
+
+    exit_code = 3
 
 
 class UnreachableError(SparkctlError):

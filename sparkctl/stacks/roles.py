@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sparkctl.amounts import size
 from sparkctl.core.plan import id_of, with_needs
 from sparkctl.core.step import Layer, Step
-from sparkctl.errors import SparkctlError
+from sparkctl.errors import SparkctlError, UnknownNameError
 from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import PATIENT_SECONDS
 from sparkctl.facts.host import HOST
@@ -136,15 +136,15 @@ def roles(config: "Config") -> tuple["Served", ...]:
 
 
 def role(config: "Config", name: str) -> "Served":
-    """One of them. Raises SparkctlError with the names that there are."""
+    """One of them. Raises UnknownNameError with the names that there are."""
     known = {served.name: served for served in roles(config)}
     if not known:
-        raise SparkctlError(
+        raise UnknownNameError(
             f"profile {config.profile.name} has no roles", fix="choose one that has: --profile roles; or start: demand"
         )
     if name not in known:
         nearest = "".join(f"; did you mean {near}?" for near in get_close_matches(name, known, n=1))
-        raise SparkctlError(f"there is no role {name}{nearest}", fix=f"there are: {', '.join(known)}")
+        raise UnknownNameError(f"there is no role {name}{nearest}", fix=f"there are: {', '.join(known)}")
     return known[name]
 
 

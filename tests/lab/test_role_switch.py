@@ -121,7 +121,7 @@ def test_what_does_not_fit_is_refused(deploy: Deployment, lab: TestLab) -> None:
     said = act(deploy, "launch", "dev", "-y")
     assert_clear(said, 1, "dev 0.46 + architect 0.46 = 0.92", "0.9 is the most", "let architect make room: sparkctl")
     assert_clear(act(deploy, "switch", "dev"), 1, "needs a confirmation")
-    assert_clear(act(deploy, "launch", "dve"), 1, "there is no role dve; did you mean dev?")
+    assert_clear(act(deploy, "launch", "dve"), 3, "there is no role dve; did you mean dev?")
     assert ids(lab) == before
 
 

@@ -13,7 +13,7 @@ from sparkctl.cli.complete_nodes import complete_roles
 from sparkctl.config.load import Config
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Blocked, Ok, Pending
-from sparkctl.errors import SparkctlError
+from sparkctl.errors import UnknownNameError
 from sparkctl.facts.probe import Answer, Facts
 from sparkctl.stacks.roles import ending, forgetting, launching, preparing, role
 from sparkctl.steps.memory import MemoryStep
@@ -62,11 +62,11 @@ def test_what_only_vllm_can_is_refused_of_others(tmp_path: Path, key: str) -> No
 
 
 def test_a_role_that_there_is_not(config: Config) -> None:
-    with pytest.raises(SparkctlError, match="there is no role architct; did you mean architect"):
+    with pytest.raises(UnknownNameError, match="there is no role architct; did you mean architect"):
         role(config, "architct")
-    with pytest.raises(SparkctlError, match="there is no role helper") as no:
+    with pytest.raises(UnknownNameError, match="there is no role helper") as no:
         role(config, "helper")
-    assert no.value.fix == "there are: architect, dev, po"
+    assert (no.value.exit_code, no.value.fix) == (3, "there are: architect, dev, po")
 
 
 @pytest.mark.parametrize("verb", ["list", "status"])
