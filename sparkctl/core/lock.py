@@ -146,15 +146,28 @@ def _locked(cluster: str, line: str) -> LockedError:
     # The file is open to all users of the head: show nothing of it that could act on a terminal.
     fields = [_plain(field) for field in line.split("\t")[1:]]
     who, verb, process, since = [*fields, "", "", "", ""][:4]
+    moment = re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ$", r"\1 \2 UTC", since)
+    moment = f" since {moment}" if moment else ""
+    if verb == KEEPER:
+        return _kept(cluster, who, moment)
     number = process if process.isdecimal() else ""
     host = who.rpartition("@")[2] if re.fullmatch(r"[\w.-]+@[\w.-]+", who) else ""
-    moment = re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ$", r"\1 \2 UTC", since)
     return LockedError(
         f"cluster {cluster} is locked by {who or 'somebody'}"
         + (f", who runs `sparkctl {verb}`" if verb else "")
         + (f" (process {number})" if number else "")
-        + (f" since {moment}" if moment else ""),
+        + moment,
         where=cluster,
         fix="wait until that run ends, or end it by Ctrl-C there"
         + (f", or on {host}: kill {number}" if host and number else ""),
+    )
+
+
+def _kept(cluster: str, who: str, moment: str) -> LockedError:
+    """The keeper is no run that anybody should end: it comes to an end by itself."""
+    return LockedError(
+        f"cluster {cluster} is locked by {who}{moment}, which brings back what served before",
+        where=cluster,
+        fix="try again when the engine has had time to load; to watch it, on the head: "
+        f"sudo journalctl -fu sparkctl-keeper-{cluster}",
     )

@@ -164,6 +164,16 @@ def test_what_was_written_into_the_file_is_no_command_of_ours() -> None:
     assert caught.value.fix == "wait until that run ends, or end it by Ctrl-C there"
 
 
+def test_the_keeper_is_no_run_that_anybody_should_end() -> None:
+    host = MemoryHost(hold_line="busy\tkeeper@spark-1\tkeeper\t250\t2026-11-21T19:02:11Z")
+    with pytest.raises(LockedError) as caught, held(host, "c", "up"):
+        pass
+    assert caught.value.what.startswith(
+        "cluster c is locked by keeper@spark-1 since 2026-11-21 19:02 UTC, which brings"
+    )
+    assert "kill" not in caught.value.fix and "journalctl -fu sparkctl-keeper-c" in caught.value.fix
+
+
 def test_a_holder_that_has_not_said_who_it_is(cluster: str) -> None:
     with pytest.raises(LockedError, match=r"locked by somebody$"), held(MemoryHost(hold_line="busy\t"), "c", "up"):
         pass
