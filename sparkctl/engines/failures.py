@@ -117,6 +117,14 @@ GENERAL: Patterns = (
     (r"Failed to get the IP address, using 0\.0\.0\.0", "the fabric address is missing on this node: sparkctl doctor"),
     (r"Address already in use", "another program listens on the port: sparkctl plan names it"),
     (r"No space left on device", "free disk space on the node: docker system df"),
+    (
+        r"ended with status 255 while loading",
+        "so Docker marks what it finds ended when it starts: the node was restarted? sparkctl up goes on",
+    ),
+    (
+        r"ended with status 137 while loading",
+        "something killed it, most often for want of memory: sparkctl doctor; on the node: sudo dmesg | grep -i oom",
+    ),
 )
 """What any engine may say: it stands on the same GPU, hub, network and disk."""
 

@@ -99,6 +99,12 @@ def test_the_words_of_the_real_launcher_are_known() -> None:
         assert known.fix.startswith("an MPI rank ended")
 
 
+@pytest.mark.parametrize(("status", "told"), [(255, "the node was restarted?"), (137, "dmesg")])
+def test_a_status_that_is_not_the_engine_s_own_is_explained(status: int, told: str) -> None:
+    known = diagnose(["loading", f"vllm ended with status {status} while loading"], engine("vllm").FAILURES)
+    assert known and told in known.fix
+
+
 @pytest.mark.parametrize(
     ("share", "limit", "fraction"), [(0.0, 0.8, 0.5), (0.5, 0.8, 0.6), (0.54, 0.85, 0.674), (0.8, 0.8, 0.01)]
 )
