@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sparkctl.core.action import Action
 from sparkctl.core.service import LABEL_DETAIL, LABEL_ON, LABEL_SECRETS, LABEL_SPEC, Service, spec_hash
 from sparkctl.core.step import Absent, Blocked, Drifted, Finding, Layer, Ok, Pending, step_id
+from sparkctl.engines.failures import Patterns
 from sparkctl.facts.docker import CONTAINERS, ContainerFact, ImageFact, image_probe
 from sparkctl.facts.kept import KeptFact, kept_probe
 from sparkctl.facts.probe import Facts, Want
@@ -21,7 +22,8 @@ class ContainerStep:
     """Containers that start together, replaced together when one of them drifts.
 
     `below` are the services that they stand on, `above` those that stand on them, in whatever depth: what is above
-    ends first when these are replaced. `image` is the step that brings the image to the head.
+    ends first when these are replaced. `image` is the step that brings the image to the head, `failures` are the last
+    words that their program is known for.
     What served last and is to become something else is set aside, and comes back where that does not serve.
     """
 
@@ -31,6 +33,7 @@ class ContainerStep:
     below: tuple[Service, ...] = ()
     above: tuple[Service, ...] = ()
     image: str = "image"
+    failures: Patterns = ()
     layer: Layer = Layer.WORKLOAD
 
     @property
@@ -129,7 +132,7 @@ class ContainerStep:
         if found is None or found.status != "exited":
             return ()
         how = f"{service.name} ended with status {found.exit_code}"
-        return (LastWords(self.cluster, service.name, service.node, how),)
+        return (LastWords(self.cluster, service.name, service.node, how, self.failures),)
 
     def _kept(self, facts: Facts) -> KeptFact:
         return facts.get(self.cluster.head.name, kept_probe(self.cluster))

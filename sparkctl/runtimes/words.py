@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sparkctl.core.action import Context
-from sparkctl.engines.failures import diagnose, shown
+from sparkctl.engines.failures import Patterns, diagnose, shown
 from sparkctl.errors import CommandFailed
 from sparkctl.runtimes.containers import container_name, docker_errors
 from sparkctl.topology import Cluster, Node
@@ -15,12 +15,16 @@ LINES = 5000
 
 @dataclass(frozen=True)
 class LastWords:
-    """Say what a container said before it ended; `how` is how it did. Changes nothing, and always raises."""
+    """Say what a container said before it ended; `how` is how it did, `failures` what its program is known to say.
+
+    Changes nothing, and always raises.
+    """
 
     cluster: Cluster
     service: str
     node: str
     how: str
+    failures: Patterns = ()
 
     @property
     def summary(self) -> str:
@@ -33,7 +37,7 @@ class LastWords:
     def perform(self, context: Context) -> None:
         """Raises CommandFailed, ConnectionLost."""
         log = tail(context, self.cluster.node(self.node), container_name(self.cluster, self.service), LINES)
-        known = diagnose(log)
+        known = diagnose(log, self.failures)
         fix = known.fix if known else f"read the whole log: sparkctl logs {self.service}"
         raise CommandFailed(
             f"{self.how} as soon as it was started", where=self.node, fix=fix, output=shown(log, known)

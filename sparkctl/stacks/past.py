@@ -8,6 +8,7 @@ from sparkctl.core.service import Gpus, Mount, Secret, Service
 from sparkctl.core.step import Blocked, Finding, Layer, Ok, Step, step_id
 from sparkctl.engines import registry
 from sparkctl.engines.engine import Store
+from sparkctl.engines.failures import Patterns
 from sparkctl.errors import SparkctlError
 from sparkctl.facts.docker import image_probe
 from sparkctl.facts.kept import Generation
@@ -119,7 +120,7 @@ def stack_of(cluster: Cluster, back: Generation, reference: str, look_seconds: i
             cluster,
             back.unit,
             record["suffix"],
-            tuple(_containers(cluster, services, groups, record["image_step"])),
+            tuple(_containers(cluster, services, groups, record["image_step"], engine.FAILURES)),
             step,
             back.model,
             back.revision,
@@ -133,7 +134,7 @@ def stack_of(cluster: Cluster, back: Generation, reference: str, look_seconds: i
 
 
 def _containers(
-    cluster: Cluster, services: Sequence[Service], groups: Mapping[str, str], image: str
+    cluster: Cluster, services: Sequence[Service], groups: Mapping[str, str], image: str, failures: Patterns
 ) -> "list[ContainerStep]":
     """The services by the groups in which they start, with what they stand on and what stands on them."""
     under = {_key(service): {f"{name}@{node}" for name, node in service.stands_on} for service in services}
@@ -143,7 +144,7 @@ def _containers(
         keys = {_key(service) for service in here}
         below = tuple(other for other in services if any(_key(other) in under[key] for key in keys))
         above = tuple(other for other in services if under[_key(other)] & keys)
-        made.append(ContainerStep(group.rpartition("@")[0], cluster, here, below, above, image))
+        made.append(ContainerStep(group.rpartition("@")[0], cluster, here, below, above, image, failures))
     return made
 
 

@@ -96,16 +96,17 @@ class Workload:
 
     def _containers(self, backend: Backend) -> tuple[Step, ...]:
         cluster, suffix = self.config.cluster, self.served.suffix
+        words = registry.engine(self.served.engine.name).FAILURES
         services = tuple(self._rooted(service) for service in self.services(backend))
         serving, image = self._serving(services), Goods(self.config).image_step(self.served)
         if backend is not Backend.RAY:
-            alone = ContainerStep(services[-1].name, cluster, services, image=image)
+            alone = ContainerStep(services[-1].name, cluster, services, image=image, failures=words)
             return (*self._whole((alone,), serving), *self._loaded(services))
         head, *workers, api = services
         containers = (
-            ContainerStep(head.name, cluster, (head,), above=(*workers, api), image=image),
-            *(ContainerStep(w.name, cluster, (w,), below=(head,), above=(api,), image=image) for w in workers),
-            ContainerStep(api.name, cluster, (api,), below=(head, *workers), image=image),
+            ContainerStep(head.name, cluster, (head,), (), (*workers, api), image, words),
+            *(ContainerStep(w.name, cluster, (w,), (head,), (api,), image, words) for w in workers),
+            ContainerStep(api.name, cluster, (api,), (head, *workers), (), image, words),
         )
         seconds = self.config.profile.timeouts.join_s
         return self._whole(containers, serving, JoinStep(self.served.cluster, self.served.ports.ray, seconds, suffix))

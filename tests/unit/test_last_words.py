@@ -13,6 +13,7 @@ from sparkctl.core.action import Context
 from sparkctl.core.plan import gather
 from sparkctl.core.service import Service
 from sparkctl.core.step import Absent, Drifted
+from sparkctl.engines.failures import SGLANG
 from sparkctl.errors import CommandFailed
 from sparkctl.facts.probe import Facts
 from sparkctl.runtimes.containers import container_name
@@ -44,9 +45,12 @@ def test_evidence_is_what_a_run_ends_with() -> None:
 def test_what_it_said_is_told(sshd: Sshd) -> None:
     session = sshd.open()
     with busybox_image(f"sparkctl-{CLUSTER.name}") as image:
-        script = "echo vllm: error: unrecognized arguments: --no-such-flag >&2; exit 2"
+        script = "echo sglang: error: unrecognized arguments: --no-such-flag >&2; exit 2"
         step = ContainerStep(
-            "vllm", CLUSTER, (Service("vllm", "spark-1", image, (), ("/bin/sh", "-c", script), network="none"),)
+            "vllm",
+            CLUSTER,
+            (Service("vllm", "spark-1", image, (), ("/bin/sh", "-c", script), network="none"),),
+            failures=SGLANG,
         )
         context = Context(session, {"spark-1": session}, print)
         absent = step.check(gather(context.peers, step.wants))
@@ -60,8 +64,8 @@ def test_what_it_said_is_told(sshd: Sshd) -> None:
             with pytest.raises(CommandFailed) as error:
                 ended.evidence[0].perform(context)
             assert error.value.what == "vllm ended with status 2 as soon as it was started"
-            assert error.value.output == "vllm: error: unrecognized arguments: --no-such-flag"
-            assert "this vLLM does not know that flag" in error.value.fix
+            assert error.value.output == "sglang: error: unrecognized arguments: --no-such-flag"
+            assert "this SGLang does not know that flag" in error.value.fix
         finally:
             session.docker.containers.get(container_name(CLUSTER, "vllm")).remove(force=True)
     session.close()
