@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,12 +129,12 @@ class Sshd:
         """Kill the server's side of every open connection, as a reboot would."""
         for pid in self._descendants(self.process.pid):
             if "sshd" in _command(pid):
-                _kill(pid)
+                _send(pid, signal.SIGKILL)
 
     def freeze(self) -> None:
         """Stop the server's side of every open connection, as in a machine that froze; `drop_connections` ends it."""
         for pid in self._descendants(self.process.pid):
-            os.kill(pid, signal.SIGSTOP)
+            _send(pid, signal.SIGSTOP)
 
     def commands(self) -> list[int]:
         """What runs under the server, other than its own processes."""
@@ -190,8 +191,7 @@ def _command(pid: int) -> str:
         return ""
 
 
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+def _send(pid: int, number: signal.Signals) -> None:
+    """To a process that may have ended since it was listed."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
