@@ -129,7 +129,8 @@ class GenerationStep(OnHead):
             return Ok(f"generation {unit.generation}" + f"; {unit.note}" * bool(unit.note))
         if not unit.digest:
             return Absent(commit, unit.note, symptom=True)
-        said = (f"generation {unit.generation} is on record, and another one runs", *([unit.note] * bool(unit.note)))
+        other = "other containers run" if unit.digest == self.stack.digest(image) else "another one is wished"
+        said = (f"generation {unit.generation} is on record, and {other}", *([unit.note] * bool(unit.note)))
         return Drifted(said, commit, symptom=True)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:

@@ -4,6 +4,7 @@ import json
 import shlex
 from dataclasses import dataclass
 
+from sparkctl.amounts import size
 from sparkctl.core.action import Action, Context, Progress
 from sparkctl.core.actions import Script
 from sparkctl.core.step import Absent, Drifted, Finding, Layer, Ok, step_id
@@ -63,7 +64,7 @@ class ModelStep(OnHead):
             return Drifted((f"{len(fact.missing)} of {len(fact.wished)} files are missing or cut",), (download,))
         if not fact.covers(self.source.allow):
             return Drifted(("it was brought with other globs in model.allow",), (download,))
-        return Ok(f"{fact.commit[:12]}, {fact.size / 2**30:.1f} GiB")
+        return Ok(f"{fact.commit[:12]}, {size(fact.size)}")
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         records = facts.get(self.node, self._records)

@@ -30,8 +30,10 @@ def test_pins_are_written_once_and_moved_on_demand(cli: Cli) -> None:
     assert cli("model", "pin") == 0
     assert f"by now it is {'e' * 40}; sparkctl model pin --update moves the pin" in cli.out
     assert lock_of(cli)["models"] == {"org/tiny": {"main": NEW}}
+    assert "started anew by the next sparkctl up" not in cli.out
     assert cli("model", "pin", "--update") == 0
     assert f"org/tiny at main: {'e' * 40} (was {NEW})" in cli.out
+    assert "started anew by the next sparkctl up" in cli.out
     assert lock_of(cli)["models"] == {"org/tiny": {"main": "e" * 40}}
 
 
