@@ -20,7 +20,7 @@ def main() -> None:
     except OSError as error:
         code = _tell_unwritable(error)
     if code == 130:
-        _leave_threads(code)
+        _leave(code)
     sys.exit(code)
 
 
@@ -78,11 +78,13 @@ def _tell_unwritable(error: OSError) -> int:
     return 1
 
 
-def _leave_threads(code: int) -> None:
-    """After Ctrl-C, do not wait for threads that wait for a node; what they run there ends with the connection."""
+def _leave(code: int) -> None:
+    """After Ctrl-C, hear no other one, nor wait for threads that wait for a node: they end with the connection."""
     import os
+    import signal
     import threading
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate()):
         sys.stderr.flush()
         os._exit(code)

@@ -1,6 +1,9 @@
 """The one error boundary: every way to fail has a message and an exit code, none has a traceback."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +32,7 @@ def run(*argv: str, monkeypatch: pytest.MonkeyPatch, error: BaseException | None
         raise error
 
     monkeypatch.setattr("sys.argv", ["sparkctl", *argv])
+    monkeypatch.setattr("sparkctl.__main__._leave", sys.exit)  # which makes a process deaf to Ctrl-C
     if error:
         monkeypatch.setattr("sparkctl.cli.app.invoke", fail)
     with pytest.raises(SystemExit) as end:
@@ -136,3 +140,31 @@ def test_json_is_asked_for_before_the_words_of_another_program() -> None:
     assert wants_json(["ssh", "spark-1", "--json"])
     assert not wants_json(["ssh", "spark-1", "--", "x", "--json"])
     assert not wants_json(["up"])
+
+
+LEAVES = """\
+import atexit, sys, time
+import sparkctl.cli.app
+from sparkctl.__main__ import main
+
+def leave():
+    print("leaving", flush=True)
+    time.sleep(1)
+
+def interrupted(argv):
+    raise KeyboardInterrupt
+
+atexit.register(leave)
+sparkctl.cli.app.invoke = interrupted
+sys.argv[1:] = ["up"]
+main()
+"""
+
+
+def test_ctrl_c_while_it_leaves_is_one_too_many() -> None:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", LEAVES], text=True, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout.readline() == "leaving\n"
+        process.send_signal(signal.SIGINT)
+        said = process.stderr.read()
+    assert (process.returncode, "interrupted" in said, "Traceback" in said) == (130, True, False)

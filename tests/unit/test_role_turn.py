@@ -77,7 +77,7 @@ def roles(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
     made = Roles(cli)
     cli.hosts[HEAD].probes = made.probe
     room = "sparkctl.cli.role_turn"
-    monkeypatch.setattr("sparkctl.__main__._leave_threads", sys.exit)  # which ends the process of the tests, too
+    monkeypatch.setattr("sparkctl.__main__._leave", sys.exit)  # which ends the process of the tests, too
     monkeypatch.setattr(f"{room}.launching", made.launching)
     monkeypatch.setattr(f"{room}.preparing", lambda *_: ())
     monkeypatch.setattr(f"{room}.ending", lambda _config, role: (replace(made.step(role.name), fails=None),))
