@@ -101,7 +101,7 @@ def fit(
     checkpoint = fact.best(name, allow, quantization, weights_of(served) if own else 0)
     if checkpoint is None:
         raise refuse(fact, name, hub)
-    verdict, source = judge(checkpoint, wish, rooms), fact.source if checkpoint.shape.parameters.total else "profile"
+    verdict, source = judge(checkpoint, wish, rooms), fact.source if checkpoint.seen else "profile"
     screen.put(cluster=config.cluster.name, **verdict_data(verdict, source))
     if not screen.json:
         screen.page.write(show_verdict(verdict, source, screen.glyphs))

@@ -33,7 +33,7 @@ def _parts(verdict: Verdict, node: NodeVerdict) -> tuple[str, ...]:
     cache = f"{requests}{wish.max_model_len} tokens = {size(need.kv)} ({_layers(verdict)})"
     return (
         f"weights {split}{size(need.weights)} ({form})",
-        f"cache {cache if verdict.checkpoint.shape.caches else 'unknown'}",
+        f"cache {cache if verdict.checkpoint.seen else 'unknown'}",
         f"overhead {size(need.overhead)}",
     )
 

@@ -30,6 +30,11 @@ class Checkpoint:
         """A model of which no config.json was seen: its weights, if they are known, and no cache."""
         return cls(name, Shape("", 1, 0, 0, (), Parameters(0, 0, 0, 0), Mixture(), PLAIN["bf16"]), size)
 
+    @property
+    def seen(self) -> bool:
+        """Whether its config.json was: else nobody knows its cache."""
+        return self.shape.parameters.total > 0
+
     def loaded(self, quantization: str = "", dtype: str = "") -> Format:
         """How its weights lie in memory; what is stored quantized stays as it is, as engines have it.
 
@@ -46,7 +51,7 @@ class Checkpoint:
     def weights(self, form: Format, parts: int = 1) -> int:
         """Bytes of all weights in that format, each layer split into so many parts. Raises ConfigError."""
         more = _padding(self.shape.mixture, parts) * form.each if form.padded else 0.0
-        if self.size and (form == self.shape.format or not self.shape.parameters.total):
+        if self.size and (form == self.shape.format or not self.seen):
             return self.size + round(more)
         if not form.each:
             raise ConfigError(

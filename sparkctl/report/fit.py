@@ -45,7 +45,8 @@ def show_verdict(verdict: Verdict, source: str, glyphs: Glyphs) -> list[Line]:
     legend = tuple((f"{_mark(part, glyphs)} {part[0]}  ", part[1]) for part in PARTS)
     lines += [Line("", indent=2, heads=legend), Line("")]
     nodes = plural(len(verdict.nodes), "node")
-    asked = f"{wish.concurrency} x {wish.max_model_len} tokens on {nodes}, tensor parallelism {wish.tensor_parallel}"
+    asked = f"{wish.concurrency} x {wish.max_model_len} tokens" if model.seen else "its weights alone"
+    asked += f" on {nodes}, tensor parallelism {wish.tensor_parallel}"
     lines += [Line(f"{word}: {asked}", style.removeprefix("bold "), heads=((f"{mark} ", style),))]
     return [*lines, *_most(verdict), *_nearest(verdict)]
 
@@ -61,8 +62,8 @@ def verdict_data(verdict: Verdict, source: str) -> dict[str, Any]:
         "fits": verdict.fits,
         "wish": asdict(wish),
         "nodes": [_node_data(verdict, node) for node in verdict.nodes],
-        "longest": verdict.longest if checkpoint.shape.caches else None,
-        "most": verdict.most if checkpoint.shape.caches else None,
+        "longest": verdict.longest if checkpoint.seen else None,
+        "most": verdict.most if checkpoint.seen else None,
         "nodes_needed": verdict.nodes_needed,
         "nearest": [asdict(near) for near in verdict.nearest],
     }
@@ -119,14 +120,13 @@ def _most(verdict: Verdict) -> Iterator[Line]:
     if 0 < made_for < wish.max_model_len:
         text = f"made for {made_for} tokens: an engine refuses more, unless rope_scaling stretches its positions"
         yield Line(text, "yellow", 2)
+    if not verdict.checkpoint.seen:
+        text = "not counted: its cache, of which only its config.json tells (on the hub, or in a folder)"
+        yield Line(text, "yellow", 2)
+        return
     requests = plural(wish.concurrency, "request")
-    if verdict.checkpoint.shape.caches:
-        yield Line(f"longest context with {requests}: {verdict.longest or 'none'}", indent=2)
-        yield Line(f"most requests of {wish.max_model_len} tokens at once: {verdict.most or 'none'}", indent=2)
-    else:
-        yield Line(
-            "not counted: its cache, of which only its config.json tells (on the hub, or in a folder)", "yellow", 2
-        )
+    yield Line(f"longest context with {requests}: {verdict.longest or 'none'}", indent=2)
+    yield Line(f"most requests of {wish.max_model_len} tokens at once: {verdict.most or 'none'}", indent=2)
     if not any(node.short for node in verdict.nodes):  # more nodes do not give back what each of them lacks
         yield Line(f"nodes that it needs: {verdict.nodes_needed or f'more than {MOST_NODES}'}", indent=2)
 

@@ -128,6 +128,7 @@ def test_stated_weights_stand_in_for_a_model_that_no_hub_has(cli: Cli, offline: 
     assert (cli.document["longest"], cli.document["most"]) == (None, None)
     assert cli("fit", *offline, "--profile", "./own.yaml") == 0
     assert "weights as the profile states them" in cli.out
+    assert "fits: its weights alone on 1 node" in cli.out
     assert "not counted: its cache" in cli.out and "longest context" not in cli.out
     (cli.folder / "own.yaml").write_text(f"{OLLAMA}}}\n")
     assert cli("fit", *offline, "--profile", "./own.yaml") == 1
