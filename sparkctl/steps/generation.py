@@ -3,7 +3,7 @@
 import getpass
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sparkctl.core.action import Action, Context
@@ -129,14 +129,21 @@ class GenerationStep(OnHead):
             return Ok(f"generation {unit.generation}" + f"; {unit.note}" * bool(unit.note))
         if not unit.digest:
             return Absent(commit, unit.note, symptom=True)
-        other = "other containers run" if unit.digest == self.stack.digest(image) else "another one is wished"
-        said = (f"generation {unit.generation} is on record, and {other}", *([unit.note] * bool(unit.note)))
+        said = (f"generation {unit.generation} {self._other(unit, ids, image)}", *([unit.note] * bool(unit.note)))
         return Drifted(said, commit, symptom=True)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         if self.stack.unit not in facts.get(self.node, kept_probe(self.cluster)).units:
             return ()
         return (self._ask("let nothing come back at a boot", "forget"),)
+
+    def _other(self, unit: UnitFact, ids: Mapping[str, str], image: ImageFact) -> str:
+        """How what is on record is another than what is wished and runs."""
+        if unit.digest != self.stack.digest(image):
+            return "is on record, and is not what is configured"
+        if dict(unit.ids) != ids:
+            return "is on record, and other containers run"
+        return "is on record, and so is a change of it that was not finished"
 
     def _ids(self, facts: Facts) -> Iterator[tuple[str, str]]:
         for service in self.stack.services:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from shlex import quote
 
+from sparkctl.amounts import size
 from sparkctl.core.action import Action, Context
 from sparkctl.core.actions import Script
 from sparkctl.core.service import Service
@@ -105,7 +106,7 @@ class OllamaModelStep(OnHead):
             return Drifted((words,), self._verbs("shape", "unload", "load"), disrupts=name in fact.loaded)
         if name not in fact.loaded:
             return Absent(self._verbs("load"), "not loaded")
-        return Ok(f"{fact.loaded[name] / 2**30:.1f} GiB in memory, to stay")
+        return Ok(f"{size(fact.loaded[name])} in memory, to stay")
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
         """It goes with its container."""
