@@ -2,7 +2,7 @@
 
 SparkctlError              1   something failed; says what, where and what next
 ├── ConfigError            3   every problem of the configuration, at once
-├── UnknownNameError       3   a name on the command line that the configuration does not have
+├── UnknownNameError       3   a name on the command line that nothing of the cluster has
 ├── UnreachableError       4   a node does not answer SSH
 │   ├── HostKeyError       4   its host key is unknown or has changed
 │   ├── LoginError         4   it answers, and refuses user or key
@@ -58,7 +58,7 @@ class ConfigError(SparkctlError):
 
 
 class UnknownNameError(SparkctlError):
-    """A name on the command line that the configuration does not have."""
+    """A name on the command line that nothing of the cluster has."""
 
     exit_code = 3
 

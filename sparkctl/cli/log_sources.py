@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sparkctl.cli.common import Options, attempt
-from sparkctl.errors import SparkctlError, UnreachableError
+from sparkctl.errors import SparkctlError, UnknownNameError, UnreachableError
 
 if TYPE_CHECKING:
     from sparkctl.config.load import Config
@@ -76,7 +76,8 @@ def choose(
 ) -> list[Source]:
     """Those of one component, or all; `start` is the command that brings it, where that is not `up`.
 
-    Raises SparkctlError where there is none, naming what there is, or `errors` where they may be why.
+    Raises UnknownNameError where there is none, naming what there is, SparkctlError where there is none yet, or
+    `errors` where they may be why.
     """
     chosen = [source for source in sources if component in ("", source.service, source.name)]
     if chosen:
@@ -90,7 +91,10 @@ def choose(
         lost = "; ".join(error.what for error in errors)
         what = f"there is no container of {component} on the nodes that could be asked"
         raise UnreachableError(what, where=f"{where}: {lost}", fix=f"there are: {names}")
-    raise SparkctlError(f"there is no container of {component}", where=where, fix=start or f"there are: {names}")
+    what = f"there is no container of {component}"
+    if start:
+        raise SparkctlError(what, where=where, fix=start)
+    raise UnknownNameError(what, where=where, fix=f"there are: {names}")
 
 
 def _together(errors: Sequence[SparkctlError]) -> SparkctlError:

@@ -149,7 +149,7 @@ def _locked(cluster: str, line: str) -> LockedError:
     moment = re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ$", r"\1 \2 UTC", since)
     moment = f" since {moment}" if moment else ""
     if verb == KEEPER:
-        return _kept(cluster, who, moment)
+        return _kept(cluster, who or "somebody", moment)
     number = process if process.isdecimal() else ""
     host = who.rpartition("@")[2] if re.fullmatch(r"[\w.-]+@[\w.-]+", who) else ""
     return LockedError(
@@ -164,10 +164,11 @@ def _locked(cluster: str, line: str) -> LockedError:
 
 
 def _kept(cluster: str, who: str, moment: str) -> LockedError:
-    """The keeper is no run that anybody should end: it comes to an end by itself."""
+    """The keeper is no run that anybody should end: it comes to an end by itself, mostly within a second."""
+    what = f"cluster {cluster} is locked by its keeper ({who}){moment}, "
     return LockedError(
-        f"cluster {cluster} is locked by {who}{moment}, which brings back what served before",
+        what + "which finishes a change or brings back what served",
         where=cluster,
-        fix="try again when the engine has had time to load; to watch it, on the head: "
+        fix="try again in a moment; where an engine has to load, when it has; to watch it, on the head: "
         f"sudo journalctl -fu sparkctl-keeper-{cluster}",
     )

@@ -118,15 +118,17 @@ GENERAL: Patterns = (
     (r"Address already in use", "another program listens on the port: sparkctl plan names it"),
     (r"No space left on device", "free disk space on the node: docker system df"),
     (
-        r"ended with status 255 while loading",
-        "so Docker marks what it finds ended when it starts: the node was restarted? sparkctl up goes on",
+        r"ended with status 255\b",
+        "most likely its node, or Docker there, was restarted: that is how Docker marks what it finds ended; "
+        "sparkctl up goes on",
     ),
     (
-        r"ended with status 137 while loading",
-        "something killed it, most often for want of memory: sparkctl doctor; on the node: sudo dmesg | grep -i oom",
+        r"ended with status 137\b",
+        "it was killed: for want of memory (on the node: sudo dmesg | grep -i oom), by docker stop or kill, "
+        "or by a reboot (uptime -s)",
     ),
 )
-"""What any engine may say: it stands on the same GPU, hub, network and disk."""
+"""What any engine may say: it stands on the same GPU, hub, network and disk. The last two are our words of its end."""
 
 
 DIED = r"(?:died|exited) unexpectedly|EngineDeadError|EngineCore encountered a fatal error"
@@ -160,8 +162,9 @@ def telling(lines: Iterable[str], count: int = 8) -> list[str]:
 
 
 def shown(lines: Sequence[str], known: Diagnosis | None) -> str:
-    """The telling lines, with the one that is known where it is none of them."""
-    return "\n".join(dict.fromkeys([*telling(lines), *([known.line] if known else [])]))
+    """The telling lines, with the one that is known where it is another one of them."""
+    also = [known.line] if known and known.line in {strip(line)[:400] for line in lines} else []
+    return "\n".join(dict.fromkeys([*telling(lines), *also]))
 
 
 def strip(line: str) -> str:

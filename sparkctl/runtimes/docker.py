@@ -22,8 +22,8 @@ class ContainerStep:
     """Containers that start together, replaced together when one of them drifts.
 
     `below` are the services that they stand on, `above` those that stand on them, in whatever depth: what is above
-    ends first when these are replaced. `image` is the step that brings the image to the head, `failures` are the last
-    words that their program is known for.
+    ends first when these are replaced. `image` is the step that brings the image to the head, `failures` are their
+    program's last words and their fixes.
     What served last and is to become something else is set aside, and comes back where that does not serve.
     """
 

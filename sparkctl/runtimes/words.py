@@ -37,7 +37,7 @@ class LastWords:
     def perform(self, context: Context) -> None:
         """Raises CommandFailed, ConnectionLost."""
         log = tail(context, self.cluster.node(self.node), container_name(self.cluster, self.service), LINES)
-        known = diagnose(log, self.failures)
+        known = diagnose([*log, self.how], self.failures)
         fix = known.fix if known else f"read the whole log: sparkctl logs {self.service}"
         raise CommandFailed(
             f"{self.how} as soon as it was started", where=self.node, fix=fix, output=shown(log, known)

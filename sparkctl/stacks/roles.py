@@ -136,10 +136,10 @@ def roles(config: "Config") -> tuple["Served", ...]:
 
 
 def role(config: "Config", name: str) -> "Served":
-    """One of them. Raises UnknownNameError with the names that there are."""
+    """One of them. Raises UnknownNameError with the names that there are, SparkctlError where there are none."""
     known = {served.name: served for served in roles(config)}
     if not known:
-        raise UnknownNameError(
+        raise SparkctlError(
             f"profile {config.profile.name} has no roles", fix="choose one that has: --profile roles; or start: demand"
         )
     if name not in known:

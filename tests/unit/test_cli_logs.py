@@ -39,7 +39,7 @@ def test_logs_that_break_off_say_so(cli: Cli) -> None:
 
 def test_logs_of_what_is_not_there_say_what_is(cli: Cli) -> None:
     with_logs(cli)
-    assert cli("logs", "vlm") == 1
+    assert cli("logs", "vlm") == 3
     assert "there is no container of vlm" in cli.err
     assert "vllm@spark-1, ray-worker@spark-2" in cli.err
     cli.hosts["spark-2"].engine = FakeEngine()  # type: ignore[assignment]
