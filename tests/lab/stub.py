@@ -3,7 +3,10 @@
 With `--enable-sleep-mode` it sleeps and wakes by vLLM's routes; while it sleeps, requests wait.
 """
 
-from faults import CLUSTER, NORAY, STUB
+from collections.abc import Mapping
+from pathlib import Path
+
+from faults import CLUSTER, NORAY, STUB, Deployment
 from machines import Machine
 
 VLLM = """#!/usr/bin/python3
@@ -62,3 +65,17 @@ def publish(machine: Machine, reference: str = STUB, fault: str = "") -> None:
         docker push -q {reference}""",
         stdin=VLLM,
     )
+
+
+def two_ranks(
+    deploy: Deployment,
+    fault: str = "",
+    image: str = STUB,
+    ready: int = 60,
+    env: Mapping[str, str] | None = None,
+    **engine: object,
+) -> Path:
+    """The profile of the stand-in on both nodes; another `env` makes another generation."""
+    variables = {**(env or {}), **({"STUB_FAULT": fault} if fault else {})}
+    engine = {"env": variables, "weights_gib": 0.5, **engine}
+    return deploy.profile(image={"ref": image}, engine=engine, timeouts={"ready_s": ready, "drain_s": 2})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import stub
-from faults import CLUSTER, REGISTRY, STUB, Deployment, Running, assert_clear, assert_ok, containers, until
+from faults import CLUSTER, REGISTRY, Deployment, Running, assert_clear, assert_ok, containers, until
 from machines import Machine, TestLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("bare", "serving")]
@@ -28,20 +28,13 @@ def serving(bare: None, lab: TestLab, tmp_path_factory: pytest.TempPathFactory) 
     stub.publish(lab.head)
     stub.publish(lab.head, SILENT, "silent")
     first = Deployment(lab, tmp_path_factory.mktemp("first"))
-    assert_ok(first("up", "-y", profile=two_ranks(first)))
+    assert_ok(first("up", "-y", profile=stub.two_ranks(first)))
     yield
-
-
-def two_ranks(deploy: Deployment, fault: str = "", image: str = STUB, ready: int = 60, **engine: object) -> Path:
-    """The stand-in on both nodes."""
-    env = {"STUB_FAULT": fault} if fault else {}
-    engine = {"env": env, "weights_gib": 0.5, **engine}
-    return deploy.profile(image={"ref": image}, engine=engine, timeouts={"ready_s": ready, "drain_s": 2})
 
 
 def well(deploy: Deployment) -> bool:
     """All is as the first generation was configured."""
-    return deploy("status", profile=two_ranks(deploy)).returncode == 0
+    return deploy("status", profile=stub.two_ranks(deploy)).returncode == 0
 
 
 def ids(lab: TestLab) -> dict[str, str]:
@@ -67,7 +60,7 @@ def gap(said: str) -> float:
 def test_image_that_never_gets_ready_is_taken_back(deploy: Deployment) -> None:
     lab = deploy.lab
     before = ids(lab)
-    result = deploy("up", "-y", profile=two_ranks(deploy, image=SILENT, ready=8))
+    result = deploy("up", "-y", profile=stub.two_ranks(deploy, image=SILENT, ready=8))
     assert_clear(result, 1, "no token within 8 s", "generation 1 was put back and answers again")
     print(f"gap: {gap(result.stdout)} s")
     assert ids(lab) == before
@@ -81,7 +74,7 @@ def test_image_that_never_gets_ready_is_taken_back(deploy: Deployment) -> None:
 def test_flag_that_crashes_is_taken_back(deploy: Deployment) -> None:
     lab = deploy.lab
     before = ids(lab)
-    result = deploy("up", "-y", profile=two_ranks(deploy, "memory"))
+    result = deploy("up", "-y", profile=stub.two_ranks(deploy, "memory"))
     assert_clear(result, 1, "with status 1", "generation 1 was put back and answers again")
     assert gap(result.stdout) < 60
     assert ids(lab) == before
@@ -101,30 +94,30 @@ def killed_while_loading(deploy: Deployment, profile: Path) -> None:
 
 def test_laptop_that_dies_in_a_change_that_fails(deploy: Deployment) -> None:
     before = ids(deploy.lab)
-    killed_while_loading(deploy, two_ranks(deploy, "silent", ready=10))
+    killed_while_loading(deploy, stub.two_ranks(deploy, "silent", ready=10))
     until(lambda: ids(deploy.lab) == before and well(deploy), 90)
     assert "sparkctl was cut off, and no token came within 10 s" in str(generations(deploy)[0]["outcome"])
 
 
 def test_laptop_that_dies_in_a_change_that_works(deploy: Deployment) -> None:
     before = ids(deploy.lab)
-    killed_while_loading(deploy, two_ranks(deploy, "slow"))
+    killed_while_loading(deploy, stub.two_ranks(deploy, "slow"))
     until(lambda: bool(generations(deploy)[0]["serves_now"]) and generations(deploy)[0]["outcome"] == "serves", 90)
-    until(lambda: deploy("status", profile=two_ranks(deploy, "slow")).returncode == 0, 60)
+    until(lambda: deploy("status", profile=stub.two_ranks(deploy, "slow")).returncode == 0, 60)
     after = ids(deploy.lab)
     assert after.keys() == before.keys()
     assert not {*after.values()} & {*before.values()}
 
 
 def test_rollback_serves_the_generation_before_and_the_plan_says_how_it_differs(deploy: Deployment) -> None:
-    now, slow = generations(deploy)[0]["number"], two_ranks(deploy, "slow")
+    now, slow = generations(deploy)[0]["number"], stub.two_ranks(deploy, "slow")
     result = deploy("rollback", "-y", profile=slow)
     assert_clear(result, 0, "what served as generation 1 serves again")
     newest = generations(deploy)[0]
     assert (newest["back_to"], newest["serves_now"]) == (1, True)
     assert int(str(newest["number"])) > int(str(now))
     assert well(deploy)
-    plan = deploy("plan", profile=two_ranks(deploy, "slow"))
+    plan = deploy("plan", profile=stub.two_ranks(deploy, "slow"))
     assert_clear(plan, 0, "STUB_FAULT=slow")
     assert_clear(deploy("rollback", "99", "-y", profile=slow), 1, "there is no generation 99", "sparkctl history")
 
@@ -152,24 +145,24 @@ def test_engine_that_crashes_is_not_restarted(deploy: Deployment) -> None:
     head.root("systemctl", "restart", KEEPER)
     lines = ["journalctl", "-u", KEEPER, "-o", "cat", "-n", "2"]
     until(lambda: "watching" in head.root(*lines))
-    assert_clear(deploy("status", profile=two_ranks(deploy)), 2)
+    assert_clear(deploy("status", profile=stub.two_ranks(deploy)), 2)
     assert started(head) == crashed
     assert head.ssh(f"docker inspect -f '{{{{.State.Status}}}}' {API}").stdout == "exited\n"
 
 
 def test_crashed_engine_cannot_be_put_back_and_that_is_said_once(deploy: Deployment) -> None:
     count = len(generations(deploy))
-    result = deploy("up", "-y", profile=two_ranks(deploy, "memory"))
+    result = deploy("up", "-y", profile=stub.two_ranks(deploy, "memory"))
     assert_clear(result, 1, f"cannot be put back: container {API} on spark-1 is gone: run sparkctl up")
     records = f"/var/lib/sparkctl/{CLUSTER}/units/main"
     assert "wish.json" not in deploy.lab.head.root("ls", records)
     assert len(generations(deploy)) == count + 1
-    assert_ok(deploy("up", "-y", profile=two_ranks(deploy)))
+    assert_ok(deploy("up", "-y", profile=stub.two_ranks(deploy)))
     assert well(deploy)
 
 
 def test_what_was_stopped_stays_stopped(deploy: Deployment) -> None:
-    lab, profile = deploy.lab, two_ranks(deploy)
+    lab, profile = deploy.lab, stub.two_ranks(deploy)
     numbers = [one["number"] for one in generations(deploy)]
     assert_ok(deploy("stop", "-y", profile=profile))
     assert ids(lab) == {}
