@@ -39,8 +39,10 @@ def pin(
     screen.put(cluster=config.cluster.name, path=str(new.path), pins=[_pin_data(pin, new) for pin in found])
     for pin in found:
         screen.tell(_pin_line(pin, new))
-    screen.tell(f"wrote {new.path}" if new != lock else f"unchanged: {new.path}")
-    if new != lock:
+    if new == lock:
+        screen.tell(f"unchanged: {new.path}")
+    else:
+        screen.tell(f"wrote {new.path}")
         screen.tell("an engine that runs without these is started anew by the next sparkctl up, which asks before")
     screen.finish()
     return 0

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sparkctl.core.plan import id_of
@@ -96,17 +97,17 @@ class Workload:
 
     def _containers(self, backend: Backend) -> tuple[Step, ...]:
         cluster, suffix = self.config.cluster, self.served.suffix
-        words = registry.engine(self.served.engine.name).FAILURES
         services = tuple(self._rooted(service) for service in self.services(backend))
         serving, image = self._serving(services), Goods(self.config).image_step(self.served)
+        make = partial(ContainerStep, image=image, failures=serving.failures)
         if backend is not Backend.RAY:
-            alone = ContainerStep(services[-1].name, cluster, services, image=image, failures=words)
+            alone = make(services[-1].name, cluster, services)
             return (*self._whole((alone,), serving), *self._loaded(services))
         head, *workers, api = services
         containers = (
-            ContainerStep(head.name, cluster, (head,), (), (*workers, api), image, words),
-            *(ContainerStep(w.name, cluster, (w,), (head,), (api,), image, words) for w in workers),
-            ContainerStep(api.name, cluster, (api,), (head, *workers), (), image, words),
+            make(head.name, cluster, (head,), above=(*workers, api)),
+            *(make(worker.name, cluster, (worker,), below=(head,), above=(api,)) for worker in workers),
+            make(api.name, cluster, (api,), below=(head, *workers)),
         )
         seconds = self.config.profile.timeouts.join_s
         return self._whole(containers, serving, JoinStep(self.served.cluster, self.served.ports.ray, seconds, suffix))

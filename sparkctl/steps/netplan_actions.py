@@ -91,7 +91,7 @@ class ChangeNetplan:
 
     def _wait_for_return(self, context: Context, deadline: float) -> None:
         """Raises StepFailed: the node cut itself off, and has come back, or has not."""
-        context.say(f"{self.node} does not answer; waiting until it goes back")
+        context.say(f"{self.node} does not answer, or has gone back: waiting for the end of that")
         what = f"{self.node} did not answer over SSH within {self.seconds:g} s of its new netplan"
         if not _is_back(context, deadline):
             raise StepFailed(f"{what}, nor since it was to go back", fix=AT_ITS_CONSOLE)
