@@ -146,14 +146,15 @@ def _locked(cluster: str, line: str) -> LockedError:
     # The file is open to all users of the head: show nothing of it that could act on a terminal.
     fields = [_plain(field) for field in line.split("\t")[1:]]
     who, verb, process, since = [*fields, "", "", "", ""][:4]
+    who = who or "somebody"
     moment = re.sub(r"^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\dZ$", r"\1 \2 UTC", since)
     moment = f" since {moment}" if moment else ""
     if verb == KEEPER:
-        return _kept(cluster, who or "somebody", moment)
+        return _kept(cluster, who, moment)
     number = process if process.isdecimal() else ""
     host = who.rpartition("@")[2] if re.fullmatch(r"[\w.-]+@[\w.-]+", who) else ""
     return LockedError(
-        f"cluster {cluster} is locked by {who or 'somebody'}"
+        f"cluster {cluster} is locked by {who}"
         + (f", who runs `sparkctl {verb}`" if verb else "")
         + (f" (process {number})" if number else "")
         + moment,

@@ -123,13 +123,14 @@ class GenerationStep(OnHead):
             serving = self.stack.serving
             return Pending(step_id(serving.name, serving.node), unit.note)
         commit = (self._ask("put what serves on record, and remove what it replaced", "commit"),)
-        if unit.digest == self.stack.digest(image) and dict(unit.ids) == ids and not unit.wished:
+        other = self._other(unit, ids, image)
+        if not other:
             if unit.trouble:
                 return Drifted((unit.note,), commit, symptom=True)
             return Ok(f"generation {unit.generation}" + f"; {unit.note}" * bool(unit.note))
         if not unit.digest:
             return Absent(commit, unit.note, symptom=True)
-        said = (f"generation {unit.generation} {self._other(unit, ids, image)}", *([unit.note] * bool(unit.note)))
+        said = (f"generation {unit.generation} is on record, and {other}", *([unit.note] * bool(unit.note)))
         return Drifted(said, commit, symptom=True)
 
     def undo(self, facts: Facts) -> tuple[Action, ...]:
@@ -138,12 +139,12 @@ class GenerationStep(OnHead):
         return (self._ask("let nothing come back at a boot", "forget"),)
 
     def _other(self, unit: UnitFact, ids: Mapping[str, str], image: ImageFact) -> str:
-        """How what is on record is another than what is wished and runs."""
+        """How what is on record is another than what is wished and runs; empty where it is the same."""
         if unit.digest != self.stack.digest(image):
-            return "is on record, and is not what is configured"
+            return "is not what is configured"
         if dict(unit.ids) != ids:
-            return "is on record, and other containers run"
-        return "is on record, and so is a change of it that was not finished"
+            return "other containers run"
+        return "so is a change of it that was not finished" if unit.wished else ""
 
     def _ids(self, facts: Facts) -> Iterator[tuple[str, str]]:
         for service in self.stack.services:
