@@ -3,11 +3,11 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import HTTPServer
+from socketserver import TCPServer
 
 
 @contextmanager
-def serving(server: HTTPServer) -> Iterator[int]:
+def serving(server: TCPServer) -> Iterator[int]:
     """The port of a server while it runs."""
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()

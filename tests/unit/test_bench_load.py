@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from loopback import serving
 
 from sparkctl.bench import load
 from sparkctl.bench.results import Load
@@ -85,12 +86,9 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as api:
-        thread = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+    api = Server()
+    with serving(api):
         yield api
-        api.shutdown()
-        thread.join()
 
 
 def test_so_many_at_a_time_and_no_more(server: Server) -> None:

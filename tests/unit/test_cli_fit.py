@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cli_fakes import CONTAINER, Cli
 from documents import check_document, own
+from loopback import serving
 from memory_models import config
 
 from sparkctl.facts.probe import Answer
@@ -161,11 +162,8 @@ def test_a_model_of_the_hub_from_here(cli: Cli, tmp_path: Path) -> None:
     (files / "model.safetensors").write_bytes(b"x" * 1000)
     (tmp_path / "hub" / "gated").write_text("org/tiny")
     (tmp_path / "hub" / "tokens").write_text("hf_good")
-    server = hub.make_server(tmp_path / "hub", "127.0.0.1", 0)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    endpoint = f"HF_ENDPOINT=http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(hub.make_server(tmp_path / "hub", "127.0.0.1", 0)) as port:
+        endpoint = f"HF_ENDPOINT=http://127.0.0.1:{port}"
         assert cli("fit", "org/tiny", "--offline", "--set", endpoint) == 3
         assert "gated or private (401)" in cli.err
         cli.patch.setenv("HF_TOKEN", "hf_good")
@@ -173,10 +171,6 @@ def test_a_model_of_the_hub_from_here(cli: Cli, tmp_path: Path) -> None:
         assert (cli.document["source"], cli.document["nodes"][0]["weights"]) == ("hub", 500)
         assert cli("fit", "org/other", "--offline", "--set", endpoint) == 3
         assert "no org/other" in cli.err
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
     assert cli("fit", "org/tiny", "--offline", "--set", endpoint) == 1
     assert "the hub does not answer" in cli.err
 

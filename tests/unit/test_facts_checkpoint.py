@@ -1,12 +1,12 @@
 """The probe of a model, as bash runs it: a cache on this machine, the lab's hub on a port of this machine."""
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from loopback import serving
 from memory_models import config
 
 from sparkctl.errors import ConfigError
@@ -34,15 +34,8 @@ class Hub:
 
 @pytest.fixture
 def near(tmp_path: Path) -> Iterator[Hub]:
-    server = hub.make_server(tmp_path / "hub", "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield Hub(tmp_path / "hub", f"http://127.0.0.1:{server.server_address[1]}")
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(hub.make_server(tmp_path / "hub", "127.0.0.1", 0)) as port:
+        yield Hub(tmp_path / "hub", f"http://127.0.0.1:{port}")
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 import http.client
 import json
-import threading
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from loopback import serving
 
 from sparkctl.lab import hub
 
@@ -42,13 +42,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(folder: Path) -> Iterator[Client]:
-    server = hub.make_server(folder, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield Client(server.server_address[1])
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(hub.make_server(folder, "127.0.0.1", 0)) as port:
+        yield Client(port)
 
 
 def test_describes_a_model(client: Client) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from cli_fakes import FakeLog, cluster_of
+from loopback import serving
 from stack import config_of
 
 from sparkctl.config.profile import Engine
@@ -81,12 +82,8 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[ThreadingHTTPServer]:
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("FreshApi", (Api,), {}))
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 def proofs(api: ThreadingHTTPServer, key: str, *names: str, **changes: Any) -> dict[str, Proof]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 
 import pytest
+from loopback import serving
 from sshd import Sshd, eventually, free_port
 
 from sparkctl.transport.ssh import SshSession
@@ -20,12 +21,8 @@ class Echo(BaseRequestHandler):
 
 @pytest.fixture
 def echo() -> Iterator[int]:
-    with ThreadingTCPServer(("127.0.0.1", 0), Echo) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        yield server.server_address[1]
-        server.shutdown()
-        thread.join()
+    with serving(ThreadingTCPServer(("127.0.0.1", 0), Echo)) as port:
+        yield port
 
 
 def talk(port: int, data: bytes) -> bytes:
