@@ -19,6 +19,8 @@ if [ "${1:-}" != binary ]; then
   need sudo sudo
   need curl curl
   need iperf3 iperf3
+  need zsh zsh # tests of the completion scripts
+  need fish fish
   docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
   need busybox busybox-static # tests of the Docker transport make an image of it
 fi
