@@ -91,6 +91,7 @@ def execute(
     deadline = time.monotonic() + (_EVER if timeout is None else timeout)
     begin(channel, job, deadline)
     _drain(channel, capture, deadline, pulse)
+    _await_status(channel, deadline, pulse)
     capture.finish(_status(channel))
 
 
@@ -145,8 +146,16 @@ def _drain(channel: paramiko.Channel, capture: Capture, deadline: float, pulse: 
         else:
             break
     read_ready(channel, capture)
-    if not channel.status_event.wait(max(0.0, min(deadline - time.monotonic(), _EVER))):
-        raise OutOfTime
+
+
+def _await_status(channel: paramiko.Channel, deadline: float, pulse: Pulse | None) -> None:
+    # A command may close its streams long before it ends, and its node may freeze in between.
+    turn = pulse.seconds if pulse else _EVER
+    while not channel.status_event.wait(max(0.0, min(deadline - time.monotonic(), turn))):
+        if time.monotonic() >= deadline:
+            raise OutOfTime
+        if pulse:
+            pulse.feel()
 
 
 def _status(channel: paramiko.Channel) -> int:

@@ -22,7 +22,8 @@ GRACE_SECONDS = 5
 SILENCE_SECONDS = 90
 """After how long without a sign of life a held script ends: TCP alone takes two hours to notice a laptop gone dark."""
 
-# Not a coprocess: bash forgets the pid and the pipes of one that ends at once.
+# Not a coprocess: bash forgets the pid and the pipes of one that ends at once. With `-m`, only `wait -f` outlasts a
+# command that somebody stopped and continues.
 _WRAPPER = r"""
 printf '\001sparkctl\002\n'
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -41,7 +42,7 @@ sleep @GRACE@
 kill -KILL -- -$c ) >/dev/null &
 w=$!
 exec 6>&-
-wait $c
+wait -f $c
 rc=$?
 kill -KILL -- -$c
 kill -KILL -- -$w

@@ -13,7 +13,7 @@ from sparkctl.errors import CommandFailed
 from sparkctl.transport.session import Result
 from sparkctl.transport.ssh import SshSession
 
-SHARED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SHARED = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WORDS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=5)
 
 
@@ -50,6 +50,12 @@ def test_input_that_nobody_reads_is_no_error(session: SshSession) -> None:
 
 def test_a_command_may_close_its_input_and_go_on(session: SshSession) -> None:
     assert session.script("exec <&-; sleep 0.3; echo done", stdin=b"x" * 200_000).stdout == "done\n"
+
+
+def test_a_command_that_was_stopped_and_continued_ends_as_it_would(session: SshSession) -> None:
+    script = "own=$BASHPID; (sleep 0.3; kill -CONT $own) & kill -STOP $own; echo there; exit 7"
+    result = session.script(script, check=False)
+    assert (result.stdout, result.rc) == ("there\n", 7)
 
 
 def test_output_that_is_no_utf8_is_replaced(session: SshSession) -> None:

@@ -34,6 +34,17 @@ def test_a_node_that_freezes_while_it_is_probed_is_out_of_reach(own_sshd: Sshd) 
     session.close()
 
 
+def test_a_node_that_freezes_after_a_command_closed_its_streams_is_out_of_reach(own_sshd: Sshd) -> None:
+    session, closed = own_sshd.open(), own_sshd.folder / "closed"
+    script = f"exec >&- 2>&-; touch {closed}; sleep 30"
+    freeze = threading.Thread(target=lambda: eventually(closed.exists, 10) and own_sshd.freeze())
+    freeze.start()
+    with pytest.raises(ConnectionLost, match="spark-1 does not answer any more"):
+        session.probe(script)
+    freeze.join()
+    session.close()
+
+
 def test_a_node_that_froze_before_it_is_asked_opens_no_channel(own_sshd: Sshd) -> None:
     session = own_sshd.open()
     own_sshd.freeze()
