@@ -15,6 +15,7 @@ SparkctlError              1   something failed; says what, where and what next
 └── Interrupted          130   Ctrl-C
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -40,8 +41,7 @@ class Problem:
     nearest: str = ""
 
     def __str__(self) -> str:
-        hint = f"; did you mean {self.nearest}?" if self.nearest else ""
-        return f"{self.where}: {self.name}: {self.found}; accepted: {self.accepted}{hint}"
+        return f"{self.where}: {self.name}: {self.found}; accepted: {self.accepted}{_meant(self.nearest)}"
 
 
 class ConfigError(SparkctlError):
@@ -109,3 +109,14 @@ class Interrupted(SparkctlError):
     """The user asked to stop."""
 
     exit_code = 130
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?` with the nearest of the known names; nothing where none is near."""
+    from difflib import get_close_matches
+
+    return _meant(*get_close_matches(name, list(known), n=1))
+
+
+def _meant(nearest: str = "") -> str:
+    return f"; did you mean {nearest}?" if nearest else ""

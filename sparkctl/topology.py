@@ -8,6 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+LOOPBACK = "127.0.0.1"
+INNER = 10_000
+"""How far above the port of clients listens what stands behind it; below it where there is no room above."""
+
+
+def inner_port(port: int) -> int:
+    """The port of an engine whose clients speak to something before it."""
+    return port + INNER if port + INNER <= 65535 else port - INNER
+
 
 class Role(StrEnum):
     """What a node is in the cluster; rank 0 is the head."""

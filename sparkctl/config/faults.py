@@ -1,6 +1,7 @@
 """Turns what pydantic finds into problems that name file, line, value, what is accepted and the nearest name."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -69,9 +70,16 @@ def _said(branches: list[ErrorDetails], path: tuple[str | int, ...], document: D
     if kind == "missing":
         return ("missing", _meaning(path))
     place = document.places.get(path)
-    hidden = any(isinstance(part, str) and is_secret(part) for part in path)
+    choices = [word for fault in branches if fault["type"] == "literal_error" for word in _words(fault)]
+    hidden = not choices and any(isinstance(part, str) and is_secret(part) for part in path)
     found = HIDDEN if hidden else quoted(place.text) if place and place.text else "not such a value"
-    return (found, " or ".join(dict.fromkeys(_accepted(fault, path) for fault in branches)))
+    nearest = difflib.get_close_matches(place.text if place else "", choices, n=1)
+    return (found, " or ".join(dict.fromkeys(_accepted(fault, path) for fault in branches)), *nearest)
+
+
+def _words(fault: ErrorDetails) -> list[str]:
+    """The words that a choice accepts, which pydantic lists in quotes."""
+    return re.findall("'([^']+)'", str(fault["ctx"]["expected"]))
 
 
 def _accepted(fault: ErrorDetails, path: tuple[str | int, ...]) -> str:

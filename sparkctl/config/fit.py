@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from sparkctl.config import engine_args, overrides, sharing
+from sparkctl.config import agent_overrides, components, engine_args, overrides, sharing, team
+from sparkctl.config.agents import FIGURES_PORT
 from sparkctl.config.nodes import Roster
 from sparkctl.config.profile import Engine, Profile
 from sparkctl.config.served import Served, over, ranks, served
@@ -13,7 +14,7 @@ from sparkctl.config.setup import second_fault
 from sparkctl.config.yamlfile import Document
 from sparkctl.errors import Problem
 from sparkctl.memory.demand import MOST_UTILIZATION
-from sparkctl.topology import Cluster
+from sparkctl.topology import Cluster, Node
 
 SEVERAL = "nothing: the profile places several models, and models.NAME.model.id names each"
 _LIKE_A_PART = re.compile(r"(check|model|rank\d+)-(.+)")
@@ -33,6 +34,7 @@ class Fit:
     def problems(self) -> Iterator[Problem]:
         """Everything that cannot work with these nodes."""
         yield from self._homeless()
+        yield from components.faults(self)
         yield from self._models()
         if unknown := tuple(self._unknown_engines()):
             yield from unknown
@@ -48,6 +50,8 @@ class Fit:
             yield from self._shares()
             yield from self._ports()
             yield from self._second_half()
+            if platform := self.profile.platform:
+                yield from team.faults(self, platform)
         yield from self._arguments()
 
     def notes(self) -> Iterator[str]:
@@ -62,6 +66,8 @@ class Fit:
                 "the head's NCCL settings, so the names should be the same"
             )
         yield from self._shadowed()
+        yield from components.notes(self)
+        yield from agent_overrides.notes(self.profile, s)
         guard, reserve = self.profile.guard, self.profile.host.reserve_gib
         if guard.watchdog and guard.low_gib > reserve:
             yield (
@@ -176,15 +182,29 @@ class Fit:
     def _ports(self) -> Iterator[Problem]:
         """Every port once on each node."""
         owners: dict[tuple[str, int], overrides.Place] = {}
+        for place, nodes, port in (*self._platform_ports(), *self._engine_ports()):
+            keys = [(node.name, port) for node in nodes]
+            taken = next((owners[key] for key in keys if key in owners), None)
+            if taken:
+                wrong, other = sorted((taken, place), key=self._is_default)
+                found = f"{port}, as {'.'.join(other).removeprefix('ports.')}"
+                yield self.refused(wrong, found, "a port of its own")
+            owners |= {key: place for key in keys if key not in owners}
+
+    def _engine_ports(self) -> Iterator[tuple[overrides.Place, tuple[Node, ...], int]]:
         for each in self.served:
             for name, port in sharing.ports_of(each).items():
-                place, keys = each.place("ports", name), [(node.name, port) for node in each.cluster.nodes]
-                taken = next((owners[key] for key in keys if key in owners), None)
-                if taken:
-                    wrong, other = sorted((taken, place), key=self._is_default)
-                    found = f"{port}, as {'.'.join(other).removeprefix('ports.')}"
-                    yield self.refused(wrong, found, "a port of its own")
-                owners |= {key: place for key in keys if key not in owners}
+                yield each.place("ports", name), each.cluster.nodes, port
+
+    def _platform_ports(self) -> Iterator[tuple[overrides.Place, tuple[Node, ...], int]]:
+        """Those of the gateway, which clients know, of what stands beside it, and of the nodes' own figures."""
+        if platform := self.profile.platform:
+            head = self.cluster.nodes[:1]
+            yield ("ports", "api"), head, self.profile.ports.api
+            for field, port in platform.ports(self.profile.components).items():
+                yield ("agents", field), head, port
+            if self.profile.watched:
+                yield ("node-stats",), self.cluster.nodes, FIGURES_PORT
 
     def _is_default(self, place: overrides.Place) -> bool:
         return self._variable(place) is None and place not in self.document.places

@@ -4,9 +4,15 @@ from collections.abc import Iterable, Mapping
 
 _KUBERNETES = "sparkctl runs containers without Kubernetes"
 _NETWORK = "sparkctl checks the network and does not configure connections of the LAN"
-_AGENTS = "the multi-agent chat is a component that this version does not deploy"
+_MESH = "the agents run in one gateway"
+_UI = "the port of the web UI is the profile's `agents.ui_port`"
+_DATABASE = "PostgreSQL has no port, and a user and a database of sparkctl's own"
+_MILVUS = "Milvus runs as one container, its etcd and its files inside"
+_PASSWORDS = "passwords are generated on the head, and none is taken from a file"
+_AGENT_MODELS = "SUPERVISOR_MODEL, RAG_AGENT_MODEL, CODE_AGENT_MODEL and IMAGE_AGENT_MODEL name the models of agents"
 _MULTIMODAL = "image generation is a component that this version does not deploy"
-_OBSERVE = "the dashboards are a component that this version does not deploy"
+_TRACES = "traces are a component that this version does not deploy"
+_LOG = "the gateway logs each request, the engine by VLLM_LOG_LEVEL"
 _STORAGE = "the only folder on the nodes is HF_CACHE; containers mount it directly"
 _LIMITS = "the profile says how much of a node is used"
 
@@ -21,19 +27,16 @@ INERT: dict[str, str] = {
     "SECONDARY_MODELS": "a profile names every model that it serves, under `models`",
     "RAY_VERSION": "Ray comes with the image; its version is probed",
     "SWAP_SPACE": "vLLM has no swap space since 0.18",
-    **dict.fromkeys(
-        ("ENABLE_MULTI_AGENT", "ENABLE_RAG_SYSTEM", "ENABLE_CODE_GENERATION", "ENABLE_IMAGE_UNDERSTANDING"), _AGENTS
-    ),
-    **dict.fromkeys(("ENABLE_DISTRIBUTED_AGENTS", "ENABLE_AGENT_MESH", "ENABLE_CROSS_MODAL_SEARCH"), _AGENTS),
-    **dict.fromkeys(("AGENT_BACKEND_PORT", "AGENT_FRONTEND_PORT", "AGENT_LOG_LEVEL"), _AGENTS),
-    **dict.fromkeys(("POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_PORT"), _AGENTS),
-    **dict.fromkeys(("MILVUS_PORT", "ETCD_PORT", "MINIO_PORT", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"), _AGENTS),
-    **dict.fromkeys(("SUPERVISOR_MODEL", "RAG_AGENT_MODEL", "CODE_AGENT_MODEL", "IMAGE_AGENT_MODEL"), _AGENTS),
-    **dict.fromkeys(("RAG_MODEL", "CODING_MODEL", "IMAGE_MODEL"), _AGENTS),
+    **dict.fromkeys(("ENABLE_DISTRIBUTED_AGENTS", "ENABLE_AGENT_MESH", "ENABLE_CROSS_MODAL_SEARCH"), _MESH),
+    "AGENT_FRONTEND_PORT": _UI,
+    **dict.fromkeys(("AGENT_LOG_LEVEL", "LOG_LEVEL"), _LOG),
+    **dict.fromkeys(("POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PORT"), _DATABASE),
+    **dict.fromkeys(("POSTGRES_PASSWORD", "MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"), _PASSWORDS),
+    **dict.fromkeys(("ETCD_PORT", "MINIO_PORT"), _MILVUS),
+    **dict.fromkeys(("RAG_MODEL", "CODING_MODEL", "IMAGE_MODEL"), _AGENT_MODELS),
     **dict.fromkeys(("ENABLE_MULTIMODAL", "ENABLE_COMFYUI", "ENABLE_FLUX_MODEL", "ENABLE_SDXL_MODEL"), _MULTIMODAL),
     **dict.fromkeys(("ENABLE_TENSORRT_OPTIMIZATION", "COMFYUI_PORT", "TENSORRT_PRECISION"), _MULTIMODAL),
-    **dict.fromkeys(("ENABLE_PROMETHEUS", "ENABLE_GRAFANA", "ENABLE_JAEGER"), _OBSERVE),
-    **dict.fromkeys(("PROMETHEUS_PORT", "GRAFANA_PORT", "JAEGER_PORT", "LOG_LEVEL"), _OBSERVE),
+    **dict.fromkeys(("ENABLE_JAEGER", "JAEGER_PORT"), _TRACES),
     **dict.fromkeys(("MODEL_CACHE", "AGENT_DATA", "MULTIMODAL_CACHE"), _STORAGE),
     **dict.fromkeys(("HF_CACHE_SIZE", "MODEL_CACHE_SIZE", "AGENT_DATA_SIZE"), _STORAGE),
     **dict.fromkeys(("DEPLOYMENT_MODE", "DEV_CPU_LIMIT", "DEV_MEMORY_LIMIT", "DEV_GPU_LIMIT"), _LIMITS),

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sparkctl.config.profile import Profile
+from sparkctl.config import agent_overrides
+from sparkctl.config.components import switched
+from sparkctl.config.profile import Component, Profile
 from sparkctl.config.settings import Settings
 
 Place = tuple[str, ...]
@@ -24,8 +26,16 @@ PLACES: Mapping[str, Place] = {
     "vllm_log_level": ("engine", "env", "VLLM_LOGGING_LEVEL"),
     "extra_args": ("engine", "extra_args"),
     "enable_vllm": ("components",),
+    "enable_multi_agent": ("components",),
 }
 """Field of Settings to the place in the profile that it overrides."""
+SWITCHES: Mapping[str, tuple[Component, ...]] = {
+    "enable_vllm": ("vllm",),
+    "enable_multi_agent": ("agents", "postgres", "ui"),
+}
+"""Field of Settings to the components that it adds or leaves out."""
+WITH_THE_AGENTS: tuple[Component, ...] = ("prometheus", "grafana", "milvus")
+"""Components that go when the agents are left out."""
 OF_THE_MODEL: Mapping[Place, Any] = {
     ("model", "revision"): "main",
     ("model", "allow"): (),
@@ -37,17 +47,30 @@ OF_THE_MODEL: Mapping[Place, Any] = {
 
 def apply(profile: Profile, settings: Settings) -> Profile:
     """The profile with every override that is set and has a place there."""
+    laid = _laid(profile, settings)
+    return agent_overrides.apply(laid, settings) if "agents" in laid.components else laid
+
+
+def touched(profile: Profile, settings: Settings) -> dict[str, list[Place]]:
+    """Field of Settings to the places in the profile, as it is written, that it changes."""
+    found, laid = _touched(profile, settings), _laid(profile, settings)
+    of_agents = agent_overrides.touched(laid, settings) if "agents" in laid.components else {}
+    if "agent_backend_port" in of_agents:
+        found.pop("vllm_port", None)
+    return found | of_agents
+
+
+def _laid(profile: Profile, settings: Settings) -> Profile:
     updated = profile
-    for field, (place, *_) in touched(profile, settings).items():
-        updated = _put(updated, place, _value(profile, settings, field))
+    for field, (place, *_) in _touched(profile, settings).items():
+        updated = _put(updated, place, _value(updated, settings, field))
     if updated.model and profile.model and updated.model.id != profile.model.id:
         for place, value in OF_THE_MODEL.items():
             updated = _put(updated, place, value)
     return updated
 
 
-def touched(profile: Profile, settings: Settings) -> dict[str, list[Place]]:
-    """Field of Settings to the places in the profile, as it is written, that it changes."""
+def _touched(profile: Profile, settings: Settings) -> dict[str, list[Place]]:
     lost = homeless(profile, settings)
     found = {field: [PLACES[field]] for field in _given(settings) if field not in lost}
     if profile.model and settings.model not in (None, profile.model.id):
@@ -67,9 +90,10 @@ def _given(settings: Settings) -> list[str]:
 def _value(profile: Profile, settings: Settings, field: str) -> Any:
     if field == "extra_args":
         return (*profile.engine.extra_args, *settings.extra_words())
-    if field == "enable_vllm":
-        others = tuple(name for name in profile.components if name != "vllm")
-        return ("vllm", *others) if settings.enable_vllm else others
+    if field in SWITCHES:
+        on, names = getattr(settings, field), SWITCHES[field]
+        also = WITH_THE_AGENTS if "agents" in names and not on else ()
+        return switched(profile.components, (*names, *also), on)
     return getattr(settings, field)
 
 

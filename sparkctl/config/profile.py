@@ -5,6 +5,7 @@ from typing import Annotated, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, StrictBool, StringConstraints
 
+from sparkctl.config.agents import Platform
 from sparkctl.config.guard import Guard
 from sparkctl.config.origin import is_secret
 from sparkctl.config.setup import Setup
@@ -16,6 +17,7 @@ Seconds = Annotated[float, Strict(), Field(gt=0, le=86_400, allow_inf_nan=False)
 Gib = Annotated[float, Strict(), Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]*$", max_length=4096)]
 Lower = Annotated[str, StringConstraints(pattern="^[a-z_]+$", max_length=64)]
+Component = Literal["vllm", "agents", "postgres", "ui", "prometheus", "grafana", "milvus", "comfyui"]
 Dtype = Literal["auto", "bfloat16", "float16", "float32"]
 ModelName = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9-]{0,30}$")]
 Word = Annotated[str, StringConstraints(pattern=r"^[!-~]+$", max_length=512)]
@@ -198,4 +200,15 @@ class Profile(_Part):
     )
     timeouts: Timeouts = Timeouts()
     setup: Setup = Setup()
-    components: tuple[Literal["vllm"], ...] = Field(default=("vllm",), description="What is deployed.")
+    agents: Platform | None = Field(default=None, description="The agent platform; null: as it is by itself.")
+    components: tuple[Component, ...] = Field(default=("vllm",), description="What is deployed.")
+
+    @property
+    def platform(self) -> Platform | None:
+        """The agent platform where it is deployed, which then answers clients in the models' place."""
+        return (self.agents or Platform()) if "agents" in self.components else None
+
+    @property
+    def watched(self) -> bool:
+        """Whether something is deployed that reads the nodes' figures."""
+        return not {"ui", "prometheus"}.isdisjoint(self.components)

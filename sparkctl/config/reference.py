@@ -12,8 +12,8 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from sparkctl.config import agent_overrides, overrides
 from sparkctl.config.inert import INERT
-from sparkctl.config.overrides import PLACES
 from sparkctl.config.profile import Profile, part_of
 from sparkctl.config.settings import Settings
 
@@ -52,14 +52,14 @@ def write(folder: Path) -> None:
 
 
 def _settings(group: str) -> Iterator[str]:
-    what = group == "what"
+    what, places = group == "what", {**overrides.PLACES, **agent_overrides.PLACES}
     yield "| Variable | Meaning | Accepted | " + ("Overrides |" if what else "Default |")
     yield "|---|---|---|---|"
     for name, field in Settings.model_fields.items():
         extra = field.json_schema_extra
         if isinstance(extra, dict) and extra["group"] == group:
             meaning = f"{field.description} ({extra['unit']})" if extra["unit"] else field.description
-            last = f"`{'.'.join(PLACES[name])}`" if what else _default(field.default)
+            last = f"`{'.'.join(places[name])}`" if what else _default(field.default)
             yield f"| `{name.upper()}` | {meaning} | {extra['accepts']} | {last} |"
 
 

@@ -1,14 +1,15 @@
 """The models that a profile serves, each with everything that holds for it and the nodes on which it runs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pydantic import BaseModel
 
 from sparkctl.config import engine_args
 from sparkctl.config.profile import Engine, Image, Model, Placed, Ports, Profile, Role
-from sparkctl.topology import Cluster
+from sparkctl.topology import LOOPBACK, Cluster, inner_port
+from sparkctl.topology import Role as Rank
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -62,13 +63,23 @@ def served(profile: Profile, cluster: Cluster) -> tuple[Served, ...]:
 
 def _served(profile: Profile, cluster: Cluster) -> Iterator[Served]:
     if profile.model and profile.image:
-        yield Served("", profile.model, profile.engine, profile.image, profile.ports, cluster)
+        yield _behind(profile, Served("", profile.model, profile.engine, profile.image, profile.ports, cluster))
     for name, placed in profile.models.items():
         image, nodes = placed.image or profile.image, [cluster.nodes[rank] for rank in ranks(placed, cluster)]
         if image and nodes:
             engine, ports = engine_of(profile, placed), over(profile.ports, placed.ports)
             part, waits = cluster.part(nodes), placed.start == "demand"
-            yield Served(name, placed.model, engine, image, ports, part, placed.role, waits)
+            yield _behind(profile, Served(name, placed.model, engine, image, ports, part, placed.role, waits))
+
+
+def _behind(profile: Profile, served: Served) -> Served:
+    """Behind the gateway of the agents, which has the model's port: on the nodes' own network, further up."""
+    if profile.platform is None:
+        return served
+    alone = not served.cluster.workers and served.cluster.head.role is Rank.HEAD
+    inner = LOOPBACK if alone else served.cluster.head.data_ip
+    ports = served.ports.model_copy(update={"api": inner_port(served.ports.api)})
+    return replace(served, ports=ports, cluster=replace(served.cluster, api_ip=inner))
 
 
 def ranks(placed: Placed, cluster: Cluster) -> tuple[int, ...]:

@@ -36,6 +36,7 @@ LOGIN, INTERFACE = "a login name", "the name of a network interface, such as enp
 NAME, FLAG = "a host name: letters, digits and -", "1 or 0, true or false"
 LEVEL = "DEBUG, INFO, WARNING or ERROR"
 CIDR = "an address with its prefix such as 192.168.100.10/24, or the prefix alone"
+SERVED = "a model that is served, by its name in the profile or on the hub; the organisation may be left out"
 ONE_WORD = "one line of printable ASCII without spaces"
 
 
@@ -145,6 +146,20 @@ class Settings(BaseSettings):
     )
     vllm_log_level: str | None = _what("How much vLLM says.", LEVEL, pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     enable_vllm: bool | None = _what("Serve the model.", FLAG)
+    enable_multi_agent: bool | None = _what("Deploy the agents, their database and the web UI.", FLAG)
+    agent_backend_port: values.Port | None = _what("Port of the gateway; wins over VLLM_PORT.", PORT)
+    supervisor_model: str | None = _what("Model of the supervisor.", SERVED, pattern=MODEL_ID)
+    rag_agent_model: str | None = _what("Model of the RAG agent.", SERVED, pattern=MODEL_ID)
+    code_agent_model: str | None = _what("Model of the coding agent.", SERVED, pattern=MODEL_ID)
+    image_agent_model: str | None = _what("Model of the image agent.", SERVED, pattern=MODEL_ID)
+    enable_rag_system: bool | None = _what("0: no RAG agent.", FLAG)
+    enable_code_generation: bool | None = _what("0: no coding agent.", FLAG)
+    enable_image_understanding: bool | None = _what("0: no image agent.", FLAG)
+    enable_prometheus: bool | None = _what("Deploy Prometheus with the agents.", FLAG)
+    enable_grafana: bool | None = _what("Deploy Grafana with Prometheus.", FLAG)
+    milvus_port: values.Port | None = _what("Port of Milvus on the head's loopback.", PORT)
+    prometheus_port: values.Port | None = _what("Port of Prometheus on the head's loopback.", PORT)
+    grafana_port: values.Port | None = _what("Port of Grafana on the head's loopback.", PORT)
 
     @classmethod
     def settings_customise_sources(

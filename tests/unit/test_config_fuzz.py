@@ -23,7 +23,7 @@ from sparkctl.errors import ConfigError
 
 CANARY = "hf_c4n4ryC4N4RYc4n4ry"
 SECRETS = sorted(name for name in NAMES if is_secret(name))
-quick = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 names = st.sampled_from(sorted(NAMES | INERT.keys()))
 pieces = st.sampled_from(

@@ -62,10 +62,8 @@ def test_the_component_switch(world: World) -> None:
     assert config.notes == ()
     world.environ |= {"ENABLE_VLLM": "1", "ENABLE_MULTI_AGENT": "1"}
     config = world.load()
-    assert config.profile.components == ("vllm",)
-    assert config.notes == (
-        "ENABLE_MULTI_AGENT=1 deploys nothing: the multi-agent chat is a component that this version does not deploy",
-    )
+    assert config.profile.components == ("agents", "postgres", "ui", "vllm")
+    assert config.notes == ()
 
 
 def test_document_1_works_as_it_is(tmp_path: Path) -> None:

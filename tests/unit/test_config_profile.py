@@ -11,7 +11,7 @@ world = pytest.fixture(two_sparks)
 
 
 def test_an_unknown_profile_names_the_nearest(world: World) -> None:
-    accepted = "one of: lab, lab-roles, lab-vm, roles, single, stacked, tiny"
+    accepted = "one of: lab, lab-agents, lab-roles, lab-vm, roles, single, stacked, tiny, unified"
     world.profile("tiny", TINY_PROFILE)
     assert world.problems("stakced") == (
         Problem("profile", "stakced", "no profile of that name", accepted, "stacked"),
@@ -36,7 +36,7 @@ def test_profiles_of_the_user_hide_shipped_ones(world: World) -> None:
         ("engine:\n  gpu_memory_utilization: 0.95", 5, "engine.gpu_memory_utilization", "'0.95'", "less than or equal to 0.9", ""),  # noqa: E501
         ("engine: {max_model_len: '512'}", 4, "engine.max_model_len", "'512'", "a whole number", ""),
         ("engine: {trust_remote_code: 1}", 4, "engine.trust_remote_code", "'1'", "true or false", ""),
-        ("engine: {backend: roy}", 4, "engine.backend", "'roy'", "'ray', 'mp', 'mpi' or 'auto'", ""),
+        ("engine: {backend: roy}", 4, "engine.backend", "'roy'", "'ray', 'mp', 'mpi' or 'auto'", "ray"),
         ("engine: {extra_args: [a, 1]}", 4, "engine.extra_args.1", "'1'", "text; quote it if it looks like a number", ""),  # noqa: E501
         ("engine: {extra_args: abc}", 4, "engine.extra_args", "'abc'", "a list", ""),
         ("nodes: 0", 4, "nodes", "'0'", "greater than or equal to 1 or 'all'", ""),

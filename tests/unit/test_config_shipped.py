@@ -14,7 +14,7 @@ from sparkctl.config.profile import Placed, Profile, part_of
 world = pytest.fixture(two_sparks)
 
 
-@pytest.mark.parametrize("name", ["lab", "lab-roles", "lab-vm", "roles", "single", "stacked"])
+@pytest.mark.parametrize("name", ["lab", "lab-agents", "lab-roles", "lab-vm", "roles", "single", "stacked", "unified"])
 def test_shipped_profiles_load(world: World, name: str) -> None:
     config = world.lab(**TWO_SPARKS).load(name)
     assert config.profile.name == name
@@ -33,10 +33,12 @@ def test_the_marks_of_the_guard_are_below_the_reserve_and_a_lab_leaves_the_machi
 
 
 def test_the_annotated_profile_has_every_key() -> None:
-    _, document = profiles.read("stacked", data.path("."))
-    written = {path for path in document.places if path}
+    """Those of the agents stand in unified.yaml."""
+    written = {
+        path for name in ("stacked", "unified") for path in profiles.read(name, data.path("."))[1].places if path
+    }
     expected = set(_paths(Profile.model_fields, ()))
-    assert expected - written == {("where",), ("models",)}, "these keys stand in no line of profiles/stacked.yaml"
+    assert expected - written == {("where",)}, "these keys stand in no line of stacked.yaml or unified.yaml"
     assert '# where: ""' in data.path("profiles/stacked.yaml").read_text()
 
 

@@ -57,7 +57,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data(), name=st.sampled_from(NAMES))
 def test_no_config_makes_the_reader_break(data: st.DataObject, name: str) -> None:
     """Real files with some values spoilt: an answer or a ConfigError, nothing else."""

@@ -22,7 +22,7 @@ WISHES = st.builds(
     Wish, st.integers(1, 200_000), st.integers(1, 64), st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2]),
     st.floats(0.01, 0.90), st.sampled_from(["auto", "fp8"]), fills=st.booleans(),
 )  # fmt: skip
-often = settings(max_examples=200, deadline=None)
+often = settings(max_examples=200)
 
 
 def verdict(checkpoint: Checkpoint, wish: Wish, *rooms: Room) -> Verdict:
