@@ -1,0 +1,1 @@
+"""What runs inside the agent containers: gateway, agents, index, sandbox, web UI. It knows no SSH and no Docker."""

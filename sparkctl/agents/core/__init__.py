@@ -1,0 +1,1 @@
+"""What every room of the platform stands on: events, tables, principals, agents as configured, their runs."""

@@ -1,0 +1,140 @@
+"""Everything that a process of the platform holds open, from its start to its end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agents import set_tracing_disabled
+
+from sparkctl.agent_spec import AgentsDocument
+from sparkctl.agents.core.audit import Journal, journal
+from sparkctl.agents.core.database import Database, connect, url_of
+from sparkctl.agents.core.endpoints import Endpoints, open_endpoints
+from sparkctl.agents.core.events import Event
+from sparkctl.agents.core.failure import Refused, Unavailable
+from sparkctl.agents.core.keys import Ring
+from sparkctl.agents.core.listings import Listings
+from sparkctl.agents.core.metrics import Metrics
+from sparkctl.agents.core.quota import Counts
+from sparkctl.agents.core.records import bury, cancelling
+from sparkctl.agents.core.routing import Offer, offer_of
+from sparkctl.agents.core.run import Run
+from sparkctl.agents.core.team import Team, team_of
+from sparkctl.agents.core.tokens import Signer, open_signer
+from sparkctl.agents.rag.ingest import working
+from sparkctl.agents.rag.library import Library
+from sparkctl.agents.rag.opening import opened_library
+
+WATCH_SECONDS = 0.5
+"""How often a process asks which of its runs another one was asked to cancel."""
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What requests and runs stand on. `runs` are those at work in this process, by id.
+
+    `listeners` are told every event of every run, before whoever asked. `offers` are what agents that route choose
+    from; `tasks` is work that goes on after its run.
+    """
+
+    document: AgentsDocument
+    database: Database
+    endpoints: Endpoints
+    team: Team
+    journal: Journal
+    library: Library
+    signer: Signer | None = None
+    runs: dict[str, Run] = field(default_factory=dict)
+    offers: dict[str, Offer] = field(default_factory=dict)
+    listeners: list[Callable[[Run, Event], None]] = field(default_factory=list)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    listings: Listings = field(default_factory=Listings)
+    counts: Counts = field(default_factory=Counts)
+    ring: Ring = field(default_factory=Ring)
+    metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return Path(self.document.where.data)
+
+    def keep(self, work: Coroutine[None, None, None]) -> None:
+        """Let work go on by itself, until it ends or the platform closes."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def settle(self) -> None:
+        """End what is still at work: runs are put on record as cancelled."""
+        for run in self.runs.values():
+            run.stop()
+        for task in self.tasks:
+            task.cancel()
+        if tasks := {*self.tasks, *(run.task for run in self.runs.values() if run.task)}:
+            await asyncio.wait(tasks)
+
+
+@asynccontextmanager
+async def opened(document: AgentsDocument) -> AsyncIterator[Platform]:
+    """The platform, ready: data folder made, tables migrated, clients open; all closed at the end.
+
+    Raises Unavailable; Refused and Unknown for what the document says wrongly.
+    """
+    set_tracing_disabled(True)
+    signer = open_signer(document)
+    async with grounded(document) as (database, endpoints):
+        team = team_of(document, endpoints)
+        offers = {name: offer_of(team, name) for name, one in team.members.items() if one.kind.routes}
+        await bury(database, document.agents.limits.seconds)
+        async with (
+            journal(database, document.agents.access.audit_days) as log,
+            opened_library(document, database, endpoints) as library,
+            working(library) if document.where.ingest else nullcontext(),
+        ):
+            platform = Platform(document, database, endpoints, team, log, library, signer, offers=offers)
+            platform.listeners.extend((platform.metrics.hear, log.hear))
+            platform.keep(watch(platform))
+            try:
+                yield platform
+            finally:
+                await platform.settle()
+
+
+@asynccontextmanager
+async def grounded(document: AgentsDocument) -> AsyncIterator[tuple[Database, Endpoints]]:
+    """What every process needs: data folder made, tables migrated, clients of the models; closed at the end.
+
+    Raises Unavailable, Refused.
+    """
+    _make_folder(Path(document.where.data))
+    database, endpoints = connect(url_of(document.where)), open_endpoints(document)
+    try:
+        await database.migrate()
+        yield database, endpoints
+    finally:
+        await endpoints.close()
+        await database.close()
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Refused(f"where.data: {path} cannot be a folder of ours: {error.strerror}") from error
+
+
+async def watch(platform: Platform) -> None:
+    """Cancel runs of this process that another one was asked to cancel."""
+    while True:
+        await asyncio.sleep(WATCH_SECONDS)
+        if not platform.runs:
+            continue
+        try:
+            wanted = await cancelling(platform.database, list(platform.runs))
+        except Unavailable:
+            continue
+        for run_id in wanted:
+            if run := platform.runs.get(run_id):
+                run.stop()
