@@ -1,0 +1,1 @@
+"""Documents of users: read, cut into chunks, indexed, searched, cited."""
