@@ -1,0 +1,1 @@
+"""The HTTP gateway: each module a router; `app.py` puts them together."""
