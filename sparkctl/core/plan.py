@@ -138,10 +138,15 @@ def _explained(finding: Finding, below: str) -> Finding:
 
 
 def make_undo(steps: Sequence[Step], facts: Facts, layers: frozenset[Layer]) -> tuple[UndoItem, ...]:
-    """What to take away, last made first, in those layers."""
+    """What to take away, last made first, in those layers; no image before every workload.
+
+    A node knows which images were brought to it, not for whom: whichever step takes them away takes all.
+    """
     line, below = ordered(steps), dict[str, frozenset[str]]()
+    images = frozenset(id_of(step) for step in line if step.layer is Layer.IMAGE)
     for step in line:
-        below[id_of(step)] = frozenset(step.needs).union(*(below.get(need, ()) for need in step.needs))
+        stands_on = (*step.needs, *(images if step.layer is Layer.WORKLOAD else ()))
+        below[id_of(step)] = frozenset(stands_on).union(*(below.get(need, ()) for need in step.needs))
     candidates = [step for step in reversed(line) if step.layer in layers]
     items = (UndoItem(step, step.undo(facts), below[id_of(step)]) for step in candidates)
     return tuple(item for item in items if item.actions)

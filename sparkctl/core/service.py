@@ -15,6 +15,8 @@ LABEL_DETAIL = "io.sparkctl.detail"
 
 OF_THE_START = ("needs", "stop_seconds", "ports", "drop_caches_on")
 """Fields that say how a container is started and stopped, not what it is."""
+NODES_USER = "node"
+"""Stands for the login on the node, by number: whoever owns the secrets and the folders there."""
 
 
 class Gpus(StrEnum):
@@ -42,13 +44,32 @@ class Secret:
 
 
 @dataclass(frozen=True)
+class Confinement:
+    """What a container that is no engine may do.
+
+    `user` is USER:GROUP, each a number or the node's login (`NODES_USER`); it has no capability but
+    the service's, gains no privilege, and writes only to its mounts and to `tmpfs`, each a path with its options.
+    `pids` and `memory_bytes` are limits, 0 for none. With `first` its program is the first process, and reaps by
+    itself.
+    """
+
+    user: str = f"{NODES_USER}:{NODES_USER}"
+    pids: int = 0
+    memory_bytes: int = 0
+    tmpfs: tuple[tuple[str, str], ...] = (("/tmp", "rw,nosuid,nodev,size=64m"),)
+    first: bool = False
+
+
+@dataclass(frozen=True)
 class Service:
     """One container on one node.
 
     `needs` are step ids that must hold before it starts. `stands_on` are (service, node) pairs whose restart makes
     this one stale; `joins` is a service of the same node whose processes and shared memory it sees. `shm_bytes` is
-    the size of /dev/shm, `ports` the TCP ports that it will listen on, by address; `volumes` go when it goes; on the
-    nodes `drop_caches_on` the page cache is dropped before it starts.
+    the size of /dev/shm; `network` is `host`, `none`, or the name of one that a step makes; `ports` are the TCP ports
+    that it will listen on, by address: its own on the network `host`, published by Docker from a named one; `volumes`
+    go when it goes; on the nodes `drop_caches_on` the page cache is dropped before it starts. One that is `confined`
+    Docker itself starts again when it ends, or after a boot; an engine is for the keeper.
     Nothing in `entrypoint`, `command` and `env` is secret: secrets are files.
     """
 
@@ -73,11 +94,18 @@ class Service:
     stands_on: tuple[tuple[str, str], ...] = ()
     stop_seconds: int = 30
     drop_caches_on: tuple[str, ...] = ()
+    confined: Confinement | None = None
+
+    @property
+    def published(self) -> tuple[tuple[str, int], ...]:
+        """The ports that Docker brings to the node, by address."""
+        return () if self.network in ("host", "none") else self.ports
 
     @property
     def spec(self) -> dict[str, object]:
         """Everything that makes the container what it is, and nothing of how it is started and stopped."""
-        return {key: value for key, value in asdict(self).items() if key not in OF_THE_START}
+        left_out = OF_THE_START if self.confined else (*OF_THE_START, "confined")
+        return {key: value for key, value in asdict(self).items() if key not in left_out}
 
 
 def suffixed(service: Service, suffix: str) -> Service:

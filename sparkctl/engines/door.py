@@ -8,16 +8,8 @@ request for any model (sglang/issues/31404): the door refuses those for others t
 from sparkctl.core.service import Secret
 from sparkctl.data import node_program
 from sparkctl.engines.container import FOLDER
-from sparkctl.engines.engine import API_KEY, LOOPBACK
-from sparkctl.topology import Cluster
-
-INNER = 10_000
-"""How far above the clients' port the engine listens on loopback; below it where there is no room above."""
-
-
-def inner_port(port: int) -> int:
-    """The engine's own port on loopback."""
-    return port + INNER if port + INNER <= 65535 else port - INNER
+from sparkctl.engines.engine import API_KEY
+from sparkctl.topology import LOOPBACK, Cluster, inner_port
 
 
 def entrypoint(before: str = "") -> tuple[str, ...]:

@@ -7,12 +7,10 @@ from typing import Protocol
 
 from sparkctl.core.service import Service
 from sparkctl.engines.failures import Patterns
-from sparkctl.topology import Cluster
+from sparkctl.topology import LOOPBACK, Cluster
 
 API_KEY = "api-key"
 """The secret that a client must show, a file of the head."""
-
-LOOPBACK = "127.0.0.1"
 
 
 class Backend(StrEnum):

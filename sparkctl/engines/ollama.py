@@ -8,8 +8,8 @@ Variables: facts of Ollama's `envconfig`; those of document 5 that are not there
 from sparkctl.core.service import Gpus, Mount, Service
 from sparkctl.engines import failures
 from sparkctl.engines.container import merged
-from sparkctl.engines.engine import LOOPBACK, Api, Backend, ServeSpec, Store
-from sparkctl.topology import Cluster
+from sparkctl.engines.engine import Api, Backend, ServeSpec, Store
+from sparkctl.topology import LOOPBACK, Cluster
 
 API = Api("ollama", health="/", metrics="", keyed=False, ready=("ollama", "list"))
 STORE = Store.OLLAMA

@@ -1,10 +1,9 @@
 """Engines by name: those of sparkctl, and those that other packages bring through an entry point."""
 
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, cast
 
-from sparkctl.errors import SparkctlError
+from sparkctl.errors import SparkctlError, hint
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -58,6 +57,5 @@ def _others() -> dict[str, "EntryPoint"]:
 
 
 def _unknown(name: str, known: list[str]) -> SparkctlError:
-    nearest = get_close_matches(name, known, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    return SparkctlError(f"there is no engine {name!r}{hint}", fix=f"engine.name is one of {', '.join(known)}")
+    what, accepted = f"there is no engine {name!r}{hint(name, known)}", ", ".join(known)
+    return SparkctlError(what, fix=f"engine.name is one of {accepted}")

@@ -6,8 +6,8 @@ Flags: docs.sglang.io, "Server Arguments"; layout: NVIDIA's SGLang playbook for 
 from sparkctl.core.service import Service
 from sparkctl.engines import door, failures
 from sparkctl.engines.container import container, fabric_env, merged, words
-from sparkctl.engines.engine import LOOPBACK, Api, Backend, ServeSpec, Store
-from sparkctl.topology import Cluster, Node
+from sparkctl.engines.engine import Api, Backend, ServeSpec, Store
+from sparkctl.topology import LOOPBACK, Cluster, Node, inner_port
 
 API = Api("sglang", loading=503)
 STORE = Store.HUB
@@ -78,7 +78,7 @@ def _rank(spec: ServeSpec, cluster: Cluster, rank: int, key_path: str) -> Servic
         env=_env(spec, node),
         secrets=() if rank else (door.secret(key_path),),
         drop_caches_on=(node.name,) if spec.drop_caches else (),
-        ports=((LOOPBACK, door.inner_port(port)),)
+        ports=((LOOPBACK, inner_port(port)),)
         if rank
         else (*door.ports(cluster, port), *(((node.data_ip, spec.ports.master),) * many)),
     )
@@ -91,7 +91,7 @@ def _serve(spec: ServeSpec, cluster: Cluster, rank: int) -> tuple[str, ...]:
         "--served-model-name": spec.served_name,
         "--revision": spec.revision,
         "--host": LOOPBACK,
-        "--port": door.inner_port(spec.ports.api),
+        "--port": inner_port(spec.ports.api),
         "--tp-size": spec.tensor_parallel,
         "--ep-size": spec.tensor_parallel if spec.expert_parallel else "",
         "--context-length": spec.max_model_len,

@@ -8,8 +8,8 @@ import json
 from sparkctl.core.service import Secret, Service
 from sparkctl.engines import door, failures, mpi
 from sparkctl.engines.container import FOLDER, container, fabric_env, merged, words
-from sparkctl.engines.engine import LOOPBACK, Api, Backend, ServeSpec, Store
-from sparkctl.topology import Cluster, Node
+from sparkctl.engines.engine import Api, Backend, ServeSpec, Store
+from sparkctl.topology import LOOPBACK, Cluster, Node, inner_port
 
 API = Api("trtllm", loading=503)
 STORE = Store.HUB
@@ -117,7 +117,7 @@ def _options(spec: ServeSpec) -> str:
 def _serve(spec: ServeSpec) -> tuple[str, ...]:
     flags: dict[str, object] = {
         "--host": LOOPBACK,
-        "--port": door.inner_port(spec.ports.api),
+        "--port": inner_port(spec.ports.api),
         "--backend": "pytorch",
         "--tp_size": spec.tensor_parallel,
         "--ep_size": spec.tensor_parallel if spec.expert_parallel else "",

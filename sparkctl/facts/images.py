@@ -13,6 +13,8 @@ from sparkctl.facts.probe import Answer, Facts, Probe
 
 _FORMAT = '{"Id":{{json .Id}},"RepoTags":{{json .RepoTags}},"RepoDigests":{{json .RepoDigests}},"Size":{{json .Size}}}'
 
+OWN_REGISTRY = "docker.io"
+
 
 @dataclass(frozen=True)
 class LocalImage:
@@ -50,6 +52,12 @@ def repository_of(reference: str) -> str:
     return f"{head}{slash}{last.partition(':')[0]}"
 
 
+def registry_of(reference: str) -> str:
+    """The registry that an image's name says; Docker's own where it says none."""
+    first, slash, _ = repository_of(reference).partition("/")
+    return first if slash and (first == "localhost" or re.search("[.:]", first)) else OWN_REGISTRY
+
+
 def full(reference: str) -> str:
     """The name by which the engine keeps it: with the digest alone where there is one, with `latest` without a tag."""
     name, at, digest = reference.partition("@")
@@ -77,7 +85,7 @@ def source_of(reference: str, info: Mapping[str, Any]) -> Source:
     first, _, rest = repository.partition("/")
     if known.get(first, {}).get("Official"):
         repository, rest = rest, ""
-    host = first if rest and (first == "localhost" or re.search("[.:]", first)) else ""
+    host = first if rest and first == registry_of(repository) else ""
     tag = name[len(repository_of(name)) + 1 :]
     if not host:
         base = urlsplit(str(info.get("IndexServerAddress") or ""))

@@ -4,7 +4,7 @@ import re
 
 _VERBS = (
     "up|plan|status|test|logs|stop|down|doctor|credentials|ssh|history|rollback|setup|fit|gpu-stats"
-    "|(?:bench|export|image|model|role) \\w+"
+    "|(?:bench|export|image|model|role) \\w+|config (?:show|validate)"
 )
 _COMMAND = re.compile(rf"\bsparkctl (?:{_VERBS})\b(?! --(?:profile|env))")
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sparkctl.core.action import Context
-from sparkctl.core.service import LABEL_CLUSTER, LABEL_SERVICE, Gpus, Mount, Service
+from sparkctl.core.service import LABEL_CLUSTER, LABEL_SERVICE, NODES_USER, Gpus, Mount, Service
 from sparkctl.errors import CommandFailed, ConnectionLost
 from sparkctl.topology import Cluster
+from sparkctl.transport.session import Session
 
 if TYPE_CHECKING:
     import docker
@@ -41,8 +42,9 @@ def is_ours(cluster: Cluster, labels: Mapping[str, str]) -> bool:
 
 def short_json(service: Service) -> str:
     """What a later plan compares field by field; holds no secret, as a service holds none."""
-    fields = ("image", "entrypoint", "command", "env", "mounts", "devices", "shm_bytes", "ulimits", "joins")
-    return json.dumps({key: service.spec[key] for key in fields}, separators=(",", ":"))
+    spec = service.spec
+    fields = "image", "entrypoint", "command", "env", "mounts", "devices", "shm_bytes", "ulimits", "joins", "confined"
+    return json.dumps({key: spec[key] for key in fields if key in spec}, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class Create:
         if s.drop_caches_on:
             lines.append(f"before: drop the page cache on {', '.join(s.drop_caches_on)}")
         lines.append(f"network: {s.network}; gpus: {s.gpus}; shm: {s.shm_bytes >> 20} MiB")
+        lines += [f"published: {address}:{port}" for address, port in s.published]
+        if c := s.confined:
+            lines.append(f"confined: user {c.user}, read-only, no capability, {c.memory_bytes >> 20} MiB")
         return "\n".join(lines)
 
     def perform(self, context: Context) -> None:
@@ -81,7 +86,8 @@ class Create:
             for mount in self.service.mounts:
                 if not mount.source.startswith("/"):
                     _fresh_volume(client, mount.source, labels)
-            client.containers.create(self.image_id, **self._options(labels)).start()
+            options = {**self._options(labels), **self._confinement(context.peers[self.service.node])}
+            client.containers.create(self.image_id, **options).start()
 
     def _labels(self) -> dict[str, str]:
         marks = {LABEL_CLUSTER: self.cluster.name, LABEL_SERVICE: self.service.name}
@@ -100,6 +106,7 @@ class Create:
             "labels": labels,
             "volumes": _binds(s),
             "network_mode": s.network,
+            "ports": {f"{port}/tcp": (address, port) for address, port in s.published},
             "ipc_mode": join or "shareable",
             "pid_mode": join or None,
             "shm_size": s.shm_bytes if s.shm_bytes and not join else None,
@@ -111,6 +118,26 @@ class Create:
             "restart_policy": {"Name": "no"},
             "stop_signal": "SIGTERM",
             "log_config": {"Type": "json-file", "Config": {"max-size": "50m", "max-file": "3"}},
+        }
+
+    def _confinement(self, session: Session) -> dict[str, Any]:
+        confined = self.service.confined
+        if confined is None:
+            return {}
+        asked = zip(("-u", "-g"), confined.user.split(":"), strict=True)
+        ids = (session.run(("id", flag)).stdout.strip() if who == NODES_USER else who for flag, who in asked)
+        return {
+            "user": ":".join(ids),
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges"],
+            "pids_limit": confined.pids or None,
+            "mem_limit": confined.memory_bytes or None,
+            "memswap_limit": confined.memory_bytes or None,
+            "tmpfs": dict(confined.tmpfs),
+            "ipc_mode": "private",
+            "init": not confined.first,
+            "restart_policy": {"Name": "unless-stopped"},
         }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sparkctl.core.step import Step, step_id
 from sparkctl.engines import registry
 from sparkctl.engines.engine import Backend, Store
+from sparkctl.facts.images import registry_of
 from sparkctl.facts.model import folder_name
 from sparkctl.steps import copy, nfs
 from sparkctl.steps.image import CarryStep, LookStep, PullStep
@@ -81,7 +82,7 @@ def image_steps(config: "Config") -> Iterable[Step]:
     for reference, first in goods.images.items():
         name, users = goods.image_step(first), [s for s in config.served if s.image.ref == reference]
         workers = _workers(cluster, users)
-        yield PullStep(cluster, reference, _login(config, first), name, workers=tuple(workers))
+        yield PullStep(cluster, reference, login_of(config, first.image.registry_user), name, workers=tuple(workers))
         if any(registry.engine(s.engine.name).LOOK for s in users):
             yield LookStep(cluster, reference, all(backends(s) == (Backend.RAY,) for s in users), name)
         for worker in workers:
@@ -120,11 +121,19 @@ def _workers(cluster: Cluster, users: Iterable["Served"]) -> list[Node]:
     return [worker for worker in cluster.workers if worker.name in at_work]
 
 
-def _login(config: "Config", served: "Served") -> Login | None:
+def login_of(config: "Config", default: str = "") -> Login | None:
+    """The account at the image registry, where there is one; `default` is its name where no variable says it."""
     settings = config.settings
     password = settings.registry_password.get_secret_value() or settings.ngc_api_key.get_secret_value()
-    user = settings.registry_user or served.image.registry_user
+    user = settings.registry_user or default
     return Login(user, password) if user and password else None
+
+
+def shared_login(config: "Config", image: str) -> Login | None:
+    """The account for an image beside the engines': theirs, at their registry; no other one sees the password."""
+    theirs = (served.image for served in config.served if registry_of(served.image.ref) == registry_of(image))
+    same = next(theirs, None)
+    return login_of(config, same.registry_user) if same else None
 
 
 def globs(wished: Sequence[tuple[str, ...]]) -> tuple[str, ...]:

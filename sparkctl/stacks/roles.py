@@ -2,13 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from sparkctl.amounts import size
 from sparkctl.core.plan import id_of, with_needs
 from sparkctl.core.step import Layer, Step
-from sparkctl.errors import SparkctlError, UnknownNameError
+from sparkctl.errors import SparkctlError, UnknownNameError, hint
 from sparkctl.facts.docker import CONTAINERS
 from sparkctl.facts.engine import PATIENT_SECONDS
 from sparkctl.facts.host import HOST
@@ -143,8 +142,7 @@ def role(config: "Config", name: str) -> "Served":
             f"profile {config.profile.name} has no roles", fix="choose one that has: --profile roles; or start: demand"
         )
     if name not in known:
-        nearest = "".join(f"; did you mean {near}?" for near in get_close_matches(name, known, n=1))
-        raise UnknownNameError(f"there is no role {name}{nearest}", fix=f"there are: {', '.join(known)}")
+        raise UnknownNameError(f"there is no role {name}{hint(name, known)}", fix=f"there are: {', '.join(known)}")
     return known[name]
 
 

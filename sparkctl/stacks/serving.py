@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Step
@@ -10,6 +10,7 @@ from sparkctl.engines import registry
 from sparkctl.engines.engine import API_KEY, Backend
 from sparkctl.errors import SparkctlError
 from sparkctl.facts.engine import LOOK_SECONDS
+from sparkctl.stacks.agents import Agents, agents_of
 from sparkctl.stacks.budgets import memory_steps
 from sparkctl.stacks.goods import HF_TOKEN, Goods, backends, caches, image_steps, model_steps, store_steps
 from sparkctl.stacks.guard import watchdog_steps
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
     from sparkctl.config.served import Served
 
 
+ANY_IMAGE = "sparkctl/agents:any"
+"""In the place of the one that is built: what is undone need not be known by its content."""
+ROUTED = "sparkctl/auto"
+"""What the gateway calls the model behind which its agents answer."""
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """What a client needs: the base URL ends in /v1. `name` is the model's in the profile, empty for an only one."""
@@ -42,8 +49,15 @@ def serves(config: "Config") -> bool:
 
 
 def endpoints(config: "Config") -> tuple[Endpoint, ...]:
-    """Where the models answer that `up` starts; empty where there are none."""
+    """Where the models answer that `up` starts, or the agents before them; empty where there are none."""
+    if agents := agents_of(config):
+        return (gateway_endpoint(agents),)
     return tuple(map(endpoint, started(config)))
+
+
+def gateway_endpoint(agents: Agents, model: str = "") -> Endpoint:
+    """Where the agents answer, and the models behind them by their own names."""
+    return Endpoint("", f"{agents.url}/v1", model or ROUTED)
 
 
 def endpoint(served: "Served") -> Endpoint:
@@ -81,7 +95,12 @@ def steps(config: "Config", look_seconds: int = LOOK_SECONDS, launched: Collecti
 
 def all_steps(config: "Config") -> tuple[Step, ...]:
     """The steps of every choice of components, roles and engines: what an earlier one made is undone, too."""
-    everything = replace(config, profile=config.profile.model_copy(update={"components": ("vllm",)}))
+    from sparkctl.config.agents import Platform
+    from sparkctl.config.profile import Component
+
+    agents = (config.profile.agents or Platform()).model_copy(update={"image": ANY_IMAGE})
+    whole = {"components": get_args(Component), "agents": agents}
+    everything = replace(config, profile=config.profile.model_copy(update=whole))
     made = {id_of(step): step for step in (*_engines(config), *_stack(everything, LOOK_SECONDS, config.served))}
     return tuple(made.values())
 
@@ -94,7 +113,9 @@ def _stack(config: "Config", look_seconds: int, running: Iterable["Served"]) -> 
     workloads = {served.name: Workload(config, served, look_seconds) for served in config.served}
     names = {served.name for served in running}
     work = (step for name, w in workloads.items() for step in (w.steps() if name in names else w.waiting()))
-    return (*ground, keeper, *image_steps(config), *model_steps(config), *memory_steps(config, names), *work)
+    agents = agents_of(config)
+    goods = (*image_steps(config), *model_steps(config), *memory_steps(config, names))
+    return (*ground, keeper, *goods, *work, *(agents.steps() if agents else ()))
 
 
 def _hosts(config: "Config") -> Iterable[Step]:
@@ -131,13 +152,11 @@ def _host_wish(config: "Config", node: Node) -> HostWish:
 
 
 def _ports(config: "Config") -> list[PortWish]:
-    return [
-        PortWish(service.node, address, port, service.name)
-        for served in config.served
-        for backend in backends(served)
-        for service in Workload(config, served).services(backend)
-        for address, port in service.ports
-    ]
+    every = [(s, b) for s in config.served for b in backends(s)]
+    services = [service for served, backend in every for service in Workload(config, served).services(backend)]
+    if agents := agents_of(config):
+        services += agents.services
+    return [PortWish(s.node, address, port, s.name) for s in services for address, port in s.ports]
 
 
 def _secrets(config: "Config") -> Iterable[Step]:

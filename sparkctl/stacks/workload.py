@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from sparkctl.config.served import Served
 
 
+PLATFORM = frozenset({"postgres", "milvus", "gateway", "sandbox", "ui", "node-stats", "prometheus", "grafana"})
+"""Names of the services of the agent platform, which has steps of its own."""
+
+
 @dataclass(frozen=True)
 class Workload:
     """One served model as steps; `look_seconds` is how long a look at what serves waits for a token."""
@@ -83,6 +87,7 @@ class Workload:
         config, wished = self.config, [s for backend in running for s in self.services(backend)]
         known = frozenset(name for served in config.served for name in Workload(config, served).everywhere())
         first = self.served.name == config.served[0].name
+        known |= PLATFORM if config.profile.platform else frozenset()
         for node in config.cluster.nodes:
             yield replace(
                 cleared(config, node),

@@ -168,11 +168,14 @@ def forget_looks(cluster: Cluster) -> Script:
 
 
 def remove_images(cluster: Cluster, node: Node, ids: tuple[str, ...]) -> Script:
-    """Remove the images that this cluster brought to a node."""
+    """Remove the images that this cluster brought to a node.
+
+    One that another was built on goes once that is gone: with -f, an image that is gone already is no failure.
+    """
+    remove, record = f"docker rmi -f {shlex.join(ids)} >/dev/null", shlex.quote(brought_file(cluster, node))
     return Script(
         f"remove {len(ids)} image{'s' * (len(ids) != 1)} that sparkctl brought",
-        f"set -e\ndocker rmi -f {shlex.join(ids)} >/dev/null\nrm -f {shlex.quote(brought_file(cluster, node))}\n"
-        f"{tidy(cluster.state_dir(node))}",
+        f"set -e\n{remove} 2>&1 || {remove}\nrm -f {record}\n{tidy(cluster.state_dir(node))}",
         sudo=True,  # a `down` before this one may have taken our user out of the group docker
         timeout=600,
     )

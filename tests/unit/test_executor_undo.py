@@ -6,6 +6,7 @@ import pytest
 from fake_steps import FakeStep, World, fail, new_world
 
 from sparkctl.core.action import Context
+from sparkctl.core.step import Layer
 
 world = pytest.fixture(new_world)
 
@@ -35,6 +36,18 @@ def test_undo_goes_backwards_over_steps_that_have_nothing_to_take_away(world: Wo
     outcome = world.down(*steps)
     assert held == [False]
     assert outcome.failed is None
+
+
+def test_no_image_goes_before_the_containers_of_all_nodes(world: World) -> None:
+    """An image of a component that is not deployed any more: its undo takes what others still run on."""
+    world.things = {"image-other@a": "there", "vllm@b": "there"}
+    held: list[bool] = []
+    steps = (
+        FakeStep(world, "vllm", "b", layer=Layer.WORKLOAD, work=lambda _: time.sleep(0.2)),
+        FakeStep(world, "image-other", "a", layer=Layer.IMAGE, work=lambda _: held.append("vllm@b" in world.things)),
+    )
+    assert world.down(*steps).failed is None
+    assert held == [False]
 
 
 def test_what_is_still_there_after_undo_is_an_error(world: World) -> None:

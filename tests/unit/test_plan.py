@@ -142,7 +142,6 @@ def finish_times(needs: dict[str, tuple[str, ...]], seconds: dict[str, float]) -
 
 
 @given(dags())
-@settings(deadline=None)
 def test_the_critical_path_is_the_wall_time_of_lanes_without_number(
     dag: tuple[dict[str, tuple[str, ...]], dict[str, float]],
 ) -> None:
@@ -155,7 +154,7 @@ def test_the_critical_path_is_the_wall_time_of_lanes_without_number(
 
 
 @given(dags(), st.integers(1, 3))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_no_run_is_shorter_than_its_critical_path(
     dag: tuple[dict[str, tuple[str, ...]], dict[str, float]], count: int
 ) -> None:

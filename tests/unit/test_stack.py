@@ -1,10 +1,13 @@
 """The stack as a whole: what `up` asks of it beside the others, and what is left of it where nothing is served."""
 
 from dataclasses import replace
+from typing import get_args
 
 from cli_fakes import cluster_of
 from stack import config_of
 
+from sparkctl.config.agents import Platform
+from sparkctl.config.profile import Component
 from sparkctl.core.plan import id_of
 from sparkctl.core.step import Step
 from sparkctl.facts.engine import LOOK_SECONDS, PATIENT_SECONDS
@@ -39,7 +42,8 @@ def test_a_stack_that_serves_nothing_asks_nothing_of_a_server_and_is_undone_whol
 def test_what_an_engine_of_an_earlier_profile_kept_is_undone_by_one_that_does_not_know_it() -> None:
     """A key that opens the ranks of an MPI job would stay on both nodes, and Ollama's models with it."""
     now = config_of(cluster_of())
-    extra = by_id(all_steps(now)).keys() - by_id(steps(now)).keys()
+    whole = now.profile.model_copy(update={"components": get_args(Component), "agents": Platform()})
+    extra = by_id(all_steps(now)).keys() - by_id(steps(replace(now, profile=whole))).keys()
     anywhere = {f"{name}@spark-{rank}" for name in ("secret-mpi-ssh-key", "ollama-store") for rank in (1, 2)}
     assert extra == {*anywhere, "secret-api-key@spark-2"}, "a model of the worker's own answered there"
     profile = now.profile.model_copy(update={"engine": now.profile.engine.model_copy(update={"name": "trtllm"})})

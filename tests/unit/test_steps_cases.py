@@ -35,6 +35,8 @@ from sparkctl.steps import (
     packages,
     ssh_trust,
 )
+from sparkctl.steps.agents import DocumentStep
+from sparkctl.steps.network import NetworkStep
 from sparkctl.steps.secret import SecretStep
 from sparkctl.topology import Cluster, Node, Role
 
@@ -87,6 +89,8 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
     ),
     **dict.fromkeys(("ollama-store", "ollama-model"), _ollama),
     "secret-mpi-ssh-key": lambda cluster, args: (SecretStep(cluster, cluster.head, "mpi-ssh-key"),),
+    "agents-document": lambda cluster, args: (DocumentStep(cluster, tuple(args["files"].items())),),
+    "milvus-network": lambda cluster, args: (NetworkStep(cluster, "milvus"),),
     "copy": lambda cluster, args: copy.steps(
         cluster, args["repo"], _folders(cluster, args["cache"]), args["parallel"], wanted=args.get("wanted", True)
     ),
@@ -110,6 +114,7 @@ ROOMS: dict[str, Callable[[Cluster, dict[str, Any]], tuple[Step, ...]]] = {
             "image-check",
             "model",
             "secret-api-key",
+            "secret-grafana-password",
             "secret-hf-token",
             "secret-ray-token",
             "cache",
@@ -181,7 +186,7 @@ def _shown(actions: tuple[Any, ...]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_no_answer_makes_a_check_raise(path: Path, data: st.DataObject) -> None:
     case = json.loads(path.read_text())
