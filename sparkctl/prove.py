@@ -1,12 +1,13 @@
 """Proofs that a cluster does its work, seen with a client's eyes: each looks, none changes anything."""
 
+import json
 import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sparkctl.engines.engine import API_KEY
 from sparkctl.engines.registry import engine
@@ -42,7 +43,7 @@ DOORS = {
 """Path and headers of ways to the model: OpenAI's, SageMaker's, and one whose Host is taken for a part of the path.
 vLLM alone leaves the second open, and with an older Starlette the third (`engines/api_guard.py`)."""
 REFUSED = (401, 404)
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Our own tunnel is not asked for through the laptop's proxy."""
 
 
@@ -85,7 +86,7 @@ def prove(
 
     def add(name: str, look: Look) -> bool:
         tell(f"proving: {name}{served.suffix.replace('-', ' of ', 1)}")
-        proofs.append(_timed(f"{name}{served.suffix}", look))
+        proofs.append(timed(f"{name}{served.suffix}", look))
         return proofs[-1].passed
 
     if service not in running:
@@ -103,16 +104,16 @@ def prove(
             add("key", lambda: _refuses(url))
         add("token", lambda: _token(url, api_key, served.served_name, prompt, logs))
     if api.keyed:
-        add("reach", lambda: _reach(cluster.api_ip, port))
+        add("reach", lambda: reach(cluster.api_ip, port))
     return proofs
 
 
-def read_key(config: "Config", sessions: Mapping[str, Session]) -> str:
-    """The API key, from the head: the only place where a generated one lies. Raises SparkctlError where it is not."""
-    head, path = config.cluster.head.name, secret_path(config.cluster, config.cluster.head, API_KEY)
+def read_key(config: "Config", sessions: Mapping[str, Session], name: str = API_KEY) -> str:
+    """A key, from the head: the only place where a generated one lies. Raises SparkctlError where it is not."""
+    head, path = config.cluster.head.name, secret_path(config.cluster, config.cluster.head, name)
     key = sessions[head].run(("cat", path), check=False, timeout=10).stdout.strip()
     if not key:
-        raise SparkctlError(f"there is no API key on {head}", where=f"{head}: {path}", fix="deploy first: sparkctl up")
+        raise SparkctlError(f"there is no {name} on {head}", where=f"{head}: {path}", fix="deploy first: sparkctl up")
     return key
 
 
@@ -142,7 +143,7 @@ def _said(delta: "ChoiceDelta | None") -> str:
     return delta.content or aside.get("reasoning_content") or aside.get("reasoning") or ""
 
 
-def _timed(name: str, look: Look) -> Proof:
+def timed(name: str, look: Look) -> Proof:
     began = time.monotonic()
     try:
         passed, shows, fix = look()
@@ -170,7 +171,7 @@ def _ray(served: "Served", sessions: Mapping[str, Session]) -> Shown:
 def _answers(url: str, path: str, logs: str) -> Shown:
     """The server says that it is well; it says nothing while it loads."""
     try:
-        status = _status(url.removesuffix("/v1") + path, {})
+        status = status_of(url.removesuffix("/v1") + path, {})
     except OSError:
         return False, "the API does not answer yet: the engine loads, or has failed", logs
     return status == 200, f"{path} answers {status}", logs
@@ -180,7 +181,7 @@ def _refuses(url: str) -> Shown:
     """A client without the key must be turned away, at every door to the model."""
     try:
         root = url.removesuffix("/v1")
-        seen = {door: _status(root + path, headers) for door, (path, headers) in DOORS.items()}
+        seen = {door: status_of(root + path, headers) for door, (path, headers) in DOORS.items()}
     except OSError as error:
         return False, f"the API does not answer: {error}", "sparkctl status"
     open_doors = [f"{path} answers {status}" for path, status in seen.items() if status not in REFUSED]
@@ -188,13 +189,21 @@ def _refuses(url: str) -> Shown:
     return not open_doors, f"without the key: {shows}", "the API is open to everybody: sparkctl up"
 
 
-def _status(url: str, headers: dict[str, str]) -> int:
+def status_of(url: str, headers: dict[str, str]) -> int:
     """The status of a GET, whatever it says. Raises OSError."""
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - our own tunnel
     try:
-        return int(_DIRECT.open(request, timeout=10).status)
+        return int(DIRECT.open(request, timeout=10).status)
     except urllib.error.HTTPError as refusal:
         return refusal.code
+
+
+def read_json(url: str, headers: Mapping[str, str], body: bytes | None = None, seconds: float = 10) -> dict[str, Any]:
+    """The JSON object of an answer, to a POST where there is a `body`. Raises OSError, HTTPException, ValueError."""
+    request = urllib.request.Request(url, body, dict(headers))  # noqa: S310 - our own tunnel
+    with DIRECT.open(request, timeout=seconds) as answer:
+        found = json.load(answer)
+    return found if isinstance(found, dict) else {}
 
 
 def _token(url: str, api_key: str, model: str, prompt: str, logs: str) -> Shown:
@@ -212,7 +221,7 @@ def _token(url: str, api_key: str, model: str, prompt: str, logs: str) -> Shown:
     return reply.tokens > 0, shows, logs
 
 
-def _reach(address: str, port: int) -> Shown:
+def reach(address: str, port: int) -> Shown:
     """Whether this laptop reaches the endpoint itself; clients elsewhere may, even where it does not."""
     try:
         socket.create_connection((address, port), timeout=3).close()

@@ -32,6 +32,9 @@ SECTIONS: dict[str, dict[str, str]] = {
         "role": "List, launch, stop, switch and test the roles of a profile.",
         "export": "Write Docker Compose files of what the profile serves.",
     },
+    "Agents": {
+        "agents": "Run the agent platform, or a part of it.",
+    },
     "Models and images": {
         "model": "List, bring, check, pin and remove models on the nodes.",
         "image": "List, bring and remove engine images on the nodes.",

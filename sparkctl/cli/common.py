@@ -112,22 +112,29 @@ def with_options(verb: Callable[Concatenate[Options, P], int]) -> Callable[..., 
 
     @functools.wraps(verb)
     def command(*args: Any, **values: Any) -> int:
-        from sparkctl.errors import SparkctlError
-
         options = Options(**{f.name: values.pop(f.name) for f in fields(Options)})
-        try:
+        with naming_deployment(options):
             return verb(options, *args, **values)
-        except SparkctlError as error:
-            from sparkctl.report.hints import naming
-
-            error.fix = naming(error.fix, options.again)
-            raise
 
     parameters = [*own, *shared]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     del command.__wrapped__
     return command
+
+
+@contextmanager
+def naming_deployment(options: Options) -> Iterator[None]:
+    """Errors of the block: their hints are commands for the very deployment that the options name."""
+    from sparkctl.errors import SparkctlError
+
+    try:
+        yield
+    except SparkctlError as error:
+        from sparkctl.report.hints import naming
+
+        error.fix = naming(error.fix, options.again)
+        raise
 
 
 def finite(value: float | None) -> float | None:
@@ -142,11 +149,10 @@ def finite(value: float | None) -> float | None:
 
 def none_of(name: str, found: str, accepted: Iterable[str]) -> typer.BadParameter:
     """The error of a command line that names for `name` what there is not: a usage error, exit code 3."""
-    from difflib import get_close_matches
+    from sparkctl.errors import hint
 
     known = list(accepted)
-    hint = "".join(f"; did you mean {nearest}?" for nearest in get_close_matches(found, known, n=1))
-    return typer.BadParameter(f"{found!r} is none of {', '.join(known)}{hint}", param_hint=name)
+    return typer.BadParameter(f"{found!r} is none of {', '.join(known)}{hint(found, known)}", param_hint=name)
 
 
 def load_config(options: Options, *, pinned: bool = True) -> "Config":

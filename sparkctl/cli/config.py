@@ -13,6 +13,7 @@ from sparkctl.cli.common import (
     ProfileOption,
     SetOption,
     load_config,
+    naming_deployment,
     new_app,
 )
 from sparkctl.data import DEFAULT_PROFILE
@@ -93,7 +94,8 @@ def schema(
 
 
 def _loaded(verb: str, options: Options) -> "tuple[Config, Screen]":
-    config, screen = load_config(options), options.screen(verb)
+    with naming_deployment(options):
+        config, screen = load_config(options), options.screen(verb)
     screen.put(profile=config.profile.name, cluster=config.cluster.name, notes=list(config.notes))
     return config, screen
 

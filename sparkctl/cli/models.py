@@ -68,16 +68,12 @@ def look(options: Options, config: "Config", model: str = "") -> "tuple[Wishes, 
 
 def entry_of(found: "Inventory", model: str) -> "ModelEntry":
     """The model of that name. Raises SparkctlError where no node has it."""
-    from difflib import get_close_matches
-
-    from sparkctl.errors import SparkctlError
+    from sparkctl.errors import SparkctlError, hint
 
     entries = {entry.model: entry for entry in found.models}
     if model in entries:
         return entries[model]
-    nearest = get_close_matches(model, entries, n=1)
-    hint = f"; did you mean {nearest[0]}?" if nearest else ""
-    raise SparkctlError(f"{model} lies on none of the nodes{hint}", fix=f"sparkctl model pull {model}")
+    raise SparkctlError(f"{model} lies on none of the nodes{hint(model, entries)}", fix=f"sparkctl model pull {model}")
 
 
 def refuse_used(entry: "ModelEntry", *, every: bool) -> None:

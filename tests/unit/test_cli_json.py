@@ -35,6 +35,10 @@ WITHOUT_SAMPLE |= {f"role-{verb}" for verb in ("list", "status", "launch", "swit
 WITHOUT_SAMPLE |= {"setup", "setup-undo"}  # the lab
 WITHOUT_SAMPLE |= {"export-compose"}  # test_export.py
 WITHOUT_SAMPLE |= {"fit"}  # test_cli_fit.py
+WITHOUT_SAMPLE |= {"agents-doctor"}  # tests/agents/test_doctor.py
+WITHOUT_SAMPLE |= {"agents-selftest"}  # tests/agents/test_sandbox_selftest.py
+WITHOUT_SAMPLE |= {"agents-eval"}  # tests/agents/test_eval_command.py
+WATCHED = ("ENABLE_MULTI_AGENT", "ENABLE_PROMETHEUS", "ENABLE_GRAFANA")
 HISTORY = '{"generation": 1, "unit": "main", "outcome": "serves", "changes": ["vllm@spark-1: image a -> b"]}\n'
 OPTIONAL = {"notes[]", "previous[]"}
 """Members that an ordinary configuration, and a change of nothing that serves, has none of."""
@@ -70,7 +74,7 @@ def samples(cli: Cli) -> Iterator[dict[str, Any]]:
     """Documents of every command, among them every member."""
     for argv in (
         ["plan"],
-        ["credentials"],
+        ["credentials", *(f"--set={name}=1" for name in WATCHED)],
         ["config", "show"],
         ["config", "validate"],
         ["profile", "list"],

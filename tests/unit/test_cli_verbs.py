@@ -23,7 +23,7 @@ def test_a_hint_means_the_same_deployment(monkeypatch: pytest.MonkeyPatch) -> No
         "read its log: sparkctl logs -X vllm; then: sparkctl up -X. See sparkctl lab up, sparkctl up --profile lab"
     )
     several = "sparkctl role launch dev; or sparkctl setup, or sparkctl config show"
-    assert naming(several, " -X") == "sparkctl role launch -X dev; or sparkctl setup -X, or sparkctl config show"
+    assert naming(several, " -X") == "sparkctl role launch -X dev; or sparkctl setup -X, or sparkctl config show -X"
 
 
 def test_hints_of_every_kind_name_the_deployment(cli: Cli) -> None:
@@ -65,6 +65,23 @@ def test_credentials_are_the_one_way_to_the_key(cli: Cli) -> None:
     assert cli.out == "export OPENAI_BASE_URL=http://192.0.2.1:8000/v1\nexport OPENAI_API_KEY=sk-canary\n"
     assert cli("credentials", "--json") == 0
     assert cli.document["api_key"] == "sk-canary"
+
+
+def test_credentials_lead_to_the_pages_of_the_agents(cli: Cli) -> None:
+    cli.hosts["spark-1"].reply(["cat"], "canary\n")
+    watching = [f"--set={name}=1" for name in ("ENABLE_MULTI_AGENT", "ENABLE_PROMETHEUS", "ENABLE_GRAFANA")]
+    assert cli("credentials", *watching, "--json") == 0
+    ui, prometheus, grafana = cli.document["doors"]
+    assert (ui["service"], ui["url"], ui["way"]) == ("ui", "http://192.0.2.1:5000", "")
+    assert (prometheus["url"], prometheus["password"]) == ("http://127.0.0.1:9090", "")
+    assert (grafana["url"], grafana["user"], grafana["password"]) == ("http://127.0.0.1:3001", "admin", "canary")
+    assert grafana["way"].startswith("ssh -N -L 3001:127.0.0.1:3001 ")
+    assert grafana["way"].endswith(" 192.0.2.1")
+    assert cli("credentials", *watching) == 0
+    assert "API key     canary\nweb UI      http://192.0.2.1:5000, which asks for the API key\n" in cli.out
+    assert "grafana     http://127.0.0.1:3001 (user admin, password canary) after: ssh -N -L" in cli.out
+    assert cli("credentials", "--json") == 0
+    assert cli.document["doors"] == []
 
 
 def test_configuration_errors_come_all_at_once(cli: Cli) -> None:
