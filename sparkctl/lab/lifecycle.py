@@ -140,8 +140,16 @@ def _stock(client: "docker.DockerClient", lab: Lab, report: Report) -> None:
         images.ensure(client, engine, report)
     depot.stock_hub(client, lab, model.ensure(client, engine.tag, report))
     depot.publish(client, lab, engine.tag, depot.ENGINE, depot.ENGINE_TAG, report)
-    depot.publish(client, lab, images.ensure(client, noray, report), depot.NORAY, depot.FAULT_TAG, report)
+    depot.publish(client, lab, images.ensure(client, noray, report), depot.NORAY, depot.PLAIN_TAG, report)
     depot.publish_foreign(client, lab)
+    platform = {
+        depot.AGENTS: images.agents(),
+        depot.POSTGRES: images.postgres(),
+        depot.PROMETHEUS: images.prometheus(),
+    }
+    for repository, context in platform.items():
+        if not depot.is_published(client, lab, context.tag, repository, depot.PLAIN_TAG):
+            depot.publish(client, lab, images.ensure(client, context, report), repository, depot.PLAIN_TAG, report)
 
 
 def _sweep(client: "docker.DockerClient", name: str) -> bool:

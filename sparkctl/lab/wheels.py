@@ -1,4 +1,4 @@
-"""The Python wheels of the engine image, downloaded on this machine by the ordinary pip and kept in the cache."""
+"""The Python wheels of the lab's images, downloaded on this machine by the ordinary pip and kept in the cache."""
 
 import hashlib
 import os
@@ -15,6 +15,7 @@ from sparkctl.lab.rootfs import IMAGES
 from sparkctl.lab.spec import cache_dir
 
 LOCK = IMAGES / "engine/lock.txt"
+"""The wheels of the engine image; other images have a lock file of their own."""
 PIP = "pip==26.3"
 """What installs the wheels inside the image's build stage."""
 PYTHON = "3.11"
@@ -24,26 +25,27 @@ INDEX_VARIABLE = "SPARKCTL_LAB_TORCH_INDEX"
 _GLIBC_MINORS = range(36, 16, -1)
 
 
-def key() -> str:
-    """Twelve hex digits over the lock file and this machine's architecture."""
-    return hashlib.sha256(LOCK.read_bytes() + f"{PIP} {platform.machine()}".encode()).hexdigest()[:12]
+def key(lock: Path = LOCK) -> str:
+    """Twelve hex digits over a lock file and this machine's architecture."""
+    return hashlib.sha256(lock.read_bytes() + f"{PIP} {platform.machine()}".encode()).hexdigest()[:12]
 
 
-def folder() -> Path:
-    """Where the cache has the wheels, once downloaded."""
-    return cache_dir() / "wheels" / key()
+def folder(lock: Path = LOCK) -> Path:
+    """Where the cache has the wheels of a lock file, once downloaded."""
+    return cache_dir() / "wheels" / key(lock)
 
 
-def download(report: Report) -> Path:
+def download(report: Report, lock: Path = LOCK) -> Path:
     """The folder of wheels, from the cache or by pip. Raises SparkctlError."""
-    done = folder()
+    done = folder(lock)
     if done.is_dir():
         return done
     partial = done.with_suffix(".partial")
     partial.mkdir(parents=True, exist_ok=True)
     pip = _find_pip(report)
-    with stage(report, "download the wheels of vLLM, Ray and torch (600 MB)"):
-        _download(pip, partial)
+    what = "vLLM, Ray and torch (600 MB)" if lock == LOCK else f"the image '{lock.parent.name}'"
+    with stage(report, f"download the wheels of {what}"):
+        _download(pip, partial, lock)
     partial.rename(done)
     return done
 
@@ -60,7 +62,7 @@ def _find_pip(report: Report) -> list[str]:
     return [host.ensure_command("pip3", ("python3-pip",), report)]
 
 
-def _download(pip: list[str], target: Path) -> None:
+def _download(pip: list[str], target: Path, lock: Path) -> None:
     machine = platform.machine()
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC_MINORS]
     platforms += [f"manylinux2014_{machine}", f"manylinux1_{machine}", f"linux_{machine}"]
@@ -68,7 +70,7 @@ def _download(pip: list[str], target: Path) -> None:
     argv += ["--python-version", PYTHON, "--implementation", "cp", *(f"--platform={name}" for name in platforms)]
     if index := os.environ.get(INDEX_VARIABLE):
         argv += ["--extra-index-url", index]
-    done = subprocess.run([*argv, "--requirement", str(LOCK), PIP], capture_output=True, text=True)
+    done = subprocess.run([*argv, "--requirement", str(lock), PIP], capture_output=True, text=True)
     if done.returncode:
         _explain(done.stderr)
 
@@ -83,5 +85,5 @@ def _explain(stderr: str) -> None:
             output=last,
         )
     raise SparkctlError(
-        "pip could not download the wheels of the engine image", where="pip download", fix="try again", output=last
+        "pip could not download the wheels of an image", where="pip download", fix="try again", output=last
     )

@@ -20,8 +20,8 @@ CLUSTER = "faults"
 """A name of its own, so that what these tests break is not what others deployed."""
 REGISTRY = "registry.lab:5000"
 ENGINE = f"{REGISTRY}/{depot.ENGINE}:{depot.ENGINE_TAG}"
-NORAY = f"{REGISTRY}/{depot.NORAY}:{depot.FAULT_TAG}"
-WRONGARCH = f"{REGISTRY}/{depot.WRONGARCH}:{depot.FAULT_TAG}"
+NORAY = f"{REGISTRY}/{depot.NORAY}:{depot.PLAIN_TAG}"
+WRONGARCH = f"{REGISTRY}/{depot.WRONGARCH}:{depot.PLAIN_TAG}"
 STUB = f"{REGISTRY}/sparklab/stub:1"
 Result = subprocess.CompletedProcess[str]
 

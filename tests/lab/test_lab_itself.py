@@ -45,7 +45,7 @@ def test_fabric_carries_jumbo_frames_between_nodes_alone(lab: TestLab) -> None:
 
 
 def test_nodes_pull_and_run_from_the_registry(lab: TestLab) -> None:
-    noray = f"registry.lab:5000/{depot.NORAY}:{depot.FAULT_TAG}"
+    noray = f"registry.lab:5000/{depot.NORAY}:{depot.PLAIN_TAG}"
     for machine in lab.nodes:
         machine.ssh(f"docker pull -q {noray}")
         probe = "command -v ray || echo none; vllm --version"
@@ -55,7 +55,7 @@ def test_nodes_pull_and_run_from_the_registry(lab: TestLab) -> None:
 
 
 def test_foreign_image_says_so(lab: TestLab) -> None:
-    image = f"registry.lab:5000/{depot.WRONGARCH}:{depot.FAULT_TAG}"
+    image = f"registry.lab:5000/{depot.WRONGARCH}:{depot.PLAIN_TAG}"
     lab.head.ssh(f"docker pull -q {image}")
     theirs = lab.head.ssh(f"docker image inspect -f '{{{{.Architecture}}}}' {image}").stdout
     ours = lab.head.ssh("docker version -f '{{.Server.Arch}}'").stdout

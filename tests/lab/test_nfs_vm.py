@@ -33,7 +33,7 @@ find /etc /home -xdev -type f ! -path '/etc/passwd*' ! -path '/etc/shadow*' -exe
 dpkg-query -W -f '${Package} ${Version} ${Status}\\n'
 { getent passwd; getent group; } | grep -vE '^(_rpc|statd):'
 awk '$2 !~ "^/var/lib/docker|^/run/docker|^/run/rpc_pipefs" { print $1, $2, $3 }' /proc/mounts
-systemctl list-unit-files --no-legend --no-pager
+systemctl --root=/ list-unit-files --no-legend --no-pager
 ss -lntuH | awk '$5 !~ "^127[.]0[.]0[.]1:" { print $1, $5 }'
 cd /var/lib/docker && ls image/overlay2/imagedb/content/sha256 containers volumes
 """

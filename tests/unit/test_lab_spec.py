@@ -213,7 +213,7 @@ def test_missing_torch_names_the_variable(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def test_recipes_are_complete() -> None:
-    for name in ("node", "engine", "tools"):
+    for name in ("node", "engine", "tools", "agents", "postgres", "prometheus"):
         assert rootfs.recipe(name).packages and len(rootfs.recipe(name).key) == 12
 
 
