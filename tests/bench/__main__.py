@@ -6,7 +6,20 @@ With `--write` the tables of the parts that are measured go into docs/benchmarks
 import os
 import sys
 
-from tests.bench import deployed, fanout, many, memory, page, roles, startup, survival
+from tests.bench import (
+    agents_chat,
+    agents_sandbox,
+    agents_search,
+    deployed,
+    fanout,
+    gateway,
+    many,
+    memory,
+    page,
+    roles,
+    startup,
+    survival,
+)
 
 PARTS = {
     "startup": startup.figures,
@@ -16,6 +29,12 @@ PARTS = {
     "fanout": fanout.figures,
     "survival": survival.figures,
     "roles": roles.figures,
+    "agents_chat": agents_chat.figures,
+    "agents_sandbox": agents_sandbox.figures,
+    "agents_search": agents_search.figures,
+    "agents_retrieval": agents_search.retrieval,
+    "agents_passthrough": gateway.passthrough,
+    "agents_streams": gateway.streams,
 }
 
 
