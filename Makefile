@@ -3,13 +3,13 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PROFILE := --profile lab
+PROFILE := --profile lab-agents
 # Tests look at what stubs leave open, and use what lambdas return.
 TESTS_MAY := $(addprefix --disable-error-code=,func-returns-value union-attr comparison-overlap misc)
 
-.PHONY: demo demo-down on-lab test suite lint bench binary dist docs golden clean
+.PHONY: demo demo-down on-lab test suite coverage lint bench binary dist docs screenshots golden clean
 
-# From nothing to a model that answers, on two simulated Sparks; `make demo-down` takes them away.
+# From nothing to an answer that the agents' supervisor routed, on two simulated Sparks; `make demo-down` takes them away.
 demo: $(READY)
 	@tests/engine.sh $(MAKE) --no-print-directory on-lab
 
@@ -19,7 +19,7 @@ on-lab:
 	$(BIN)/sparkctl test $(PROFILE)
 	@eval "$$($(BIN)/sparkctl credentials $(PROFILE) --env)" && \
 	echo "endpoint: $$OPENAI_BASE_URL (key: $(BIN)/sparkctl credentials $(PROFILE))" && \
-	$(BIN)/python tests/ask.py "Hello, Sparks?"
+	$(BIN)/python tests/ask.py "Write a Python function that adds two numbers."
 	@printf '%s\n' "To go on, from this folder:" \
 	"  source $(BIN)/activate" \
 	"  sparkctl status $(PROFILE)    # or plan, logs, doctor, stop: sparkctl --help" \
@@ -34,17 +34,23 @@ test: $(READY) lint
 
 suite:
 	tests/prepare.sh
+	$(BIN)/python tests/lanes.py $(UNDER)
+
+# The same tests under coverage, which takes three quarters more of processor time, and what they leave uncovered.
+coverage: $(READY)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
-	@$(BIN)/coverage combine --quiet && echo "lines and branches covered: $$($(BIN)/coverage report --format=total) %"
+	@tests/engine.sh $(MAKE) --no-print-directory suite UNDER="-m coverage run"
+	$(BIN)/coverage combine --quiet && $(BIN)/coverage report
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	@for room in unit package lab; do MYPYPATH=tests:tests/$$room $(BIN)/mypy $(TESTS_MAY) tests/$$room/*.py || exit 1; done
+	@for room in unit package lab agents; do MYPYPATH=tests:tests/$$room $(BIN)/mypy $(TESTS_MAY) tests/$$room/*.py || exit 1; done
 	$(BIN)/mypy --explicit-package-bases tests/bench/*.py
 	$(BIN)/lint-imports
+	@twice=$$(find tests -name 'test_*.py' -printf '%f\n' | sort | uniq -d); \
+	[ -z "$$twice" ] || { echo "two files of tests have one name, which pytest does not take: $$twice"; exit 1; }
 
 bench: $(READY)
 	tests/prepare.sh
@@ -63,6 +69,10 @@ dist: $(READY)
 # The generated parts of docs/*.md.
 docs: $(READY)
 	$(BIN)/python -m sparkctl.config.reference docs
+
+# The pictures of docs/ui.md: a real UI in the system's Chromium, a scripted model, stand-in nodes.
+screenshots: $(READY)
+	PYTHONPATH=tests $(BIN)/python tests/agents/screenshots.py
 
 # The containers of every engine, as they are now: tests/golden.
 golden: $(READY)

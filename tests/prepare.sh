@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Install what the tests run against and this system lacks: a real sshd, rsync, network namespaces, a Docker engine.
+# Install what the tests run against and this system lacks: a real sshd, rsync, network namespaces, a Docker engine,
+# PostgreSQL, Prometheus, Chromium.
 # With the argument `binary`, only what PyInstaller needs beside its Python.
 set -euo pipefail
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -21,15 +22,25 @@ if [ "${1:-}" != binary ]; then
   need iperf3 iperf3
   need zsh zsh # tests of the completion scripts
   need fish fish
+  command -v initdb >/dev/null || [ -d /usr/lib/postgresql ] || missing+=(postgresql) # tests of the agents start their own
   docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
   need busybox busybox-static # tests of the Docker transport make an image of it
+  need prometheus prometheus  # tests of the agents' figures, rules and dashboards
+  need chromium chromium      # tests of the web UI
+  need chromedriver chromium-driver
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql) # which Debian keeps off the PATH
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
   echo "Installing for the tests: ${missing[*]}"
   tests/apt.sh "${missing[@]}"
   # A server that nobody asked for must not listen: the tests start their own.
-  case " ${missing[*]} " in *" openssh-server "*) as_root systemctl disable --now ssh >/dev/null 2>&1 || true ;; esac
+  for server in openssh-server:ssh postgresql:postgresql prometheus:prometheus; do
+    case " ${missing[*]} " in
+    *" ${server%:*} "*) as_root systemctl disable --now "${server#*:}" >/dev/null 2>&1 || true ;;
+    esac
+  done
+  case " ${missing[*]} " in *" postgresql "*) as_root systemctl disable --now postgresql >/dev/null 2>&1 || true ;; esac
 fi
 [ "${1:-}" = binary ] && exit
 as_root mkdir -p /run/sshd

@@ -15,4 +15,4 @@ fi
 "$venv/bin/python" -m pip --version >/dev/null 2>&1 || python3 -m venv --clear "$venv"
 echo "Installing sparkctl into $venv"
 "$venv/bin/python" -m pip install -qq --upgrade 'pip>=25.1'
-"$venv/bin/python" -m pip install -qq --editable . --group dev
+"$venv/bin/python" -m pip install -qq --editable '.[agents]' --group dev

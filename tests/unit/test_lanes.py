@@ -21,7 +21,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 
 
 @given(graphs(), st.sets(st.integers(0, 11), max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_lanes_keep_every_need_and_begin_nothing_on_a_failure(graph: Graph, failing: set[int]) -> None:
     order: list[int] = []
     lanes_busy = {lane: threading.Lock() for lane, _ in graph.values()}

@@ -139,7 +139,7 @@ def test_no_yaml_is_refused(tmp_path: Path, text: str) -> None:
         read(path, "x")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.dictionaries(
         st.sampled_from(

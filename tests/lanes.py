@@ -1,0 +1,47 @@
+"""Run every room of tests, in two lanes side by side: the lab of containers, which waits for engines, and all others.
+
+The first lane's output comes as it is made, the other's when it has ended. Ends with the worse of the two codes.
+Arguments are Python's, before `-m pytest`: `-m coverage run`, for one.
+"""
+
+import subprocess
+import sys
+import tempfile
+
+VIRTUAL = ("tests/lab/test_nfs_vm.py", "tests/lab/test_vm_driver.py")
+"""The lab of virtual machines, which has nothing in common with that of containers."""
+LANES = (
+    ("tests/lab", *(f"--ignore={path}" for path in VIRTUAL)),
+    ("tests/unit", "tests/package", "tests/agents", *VIRTUAL),
+)
+
+
+def started(rooms: tuple[str, ...], output: int | None) -> "subprocess.Popen[bytes]":
+    """pytest, in these rooms."""
+    return subprocess.Popen([sys.executable, *sys.argv[1:], "-m", "pytest", *rooms], stdout=output, stderr=output)
+
+
+def ended(lane: "subprocess.Popen[bytes]") -> int:
+    """Wait for it; Ctrl-C reaches the lane as well, which ends by itself and takes its labs away."""
+    while True:
+        try:
+            return lane.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+def main() -> int:
+    """Both lanes; the second's output is kept in a file meanwhile."""
+    with tempfile.TemporaryFile() as kept:
+        lanes = [started(LANES[0], None), started(LANES[1], kept.fileno())]
+        codes = [ended(lane) for lane in lanes]
+        kept.seek(0)
+        sys.stdout.buffer.write(kept.read())
+        sys.stdout.flush()
+    for rooms, code in zip(LANES, codes, strict=True):
+        print(f"{' '.join(rooms)}: {f'failed ({code})' if code else 'passed'}")
+    return max(map(abs, codes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
