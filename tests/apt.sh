@@ -17,7 +17,7 @@ trap 'rm -f "$log"' EXIT
 apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" </dev/null >>"$log" 2>&1; }
 # A foreign package source that cannot be read does not matter as long as the packages are found.
 apt update || true
-if ! apt install -y --no-install-recommends --no-remove "$@"; then
+if ! apt install -y -o DPkg::Lock::Timeout=600 --no-install-recommends --no-remove "$@"; then
   cat "$log" >&2
   echo "apt-get could not install: $*" >&2
   exit 1

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ SYSTEM_PATH = ("/usr/sbin", "/sbin")
 """Where programs of the system are, which are not in everybody's PATH."""
 _KEPT = "http_proxy,https_proxy,no_proxy,DEBIAN_FRONTEND"
 """What sudo lets through of the environment."""
+_MODEST = ("--no-install-recommends", "--no-remove")
+_installing = threading.Lock()
+"""A lab makes its images side by side, and they need the same programs."""
 
 
 def engine(report: Report) -> "docker.DockerClient":
@@ -69,10 +73,11 @@ def has_service_manager() -> bool:
 
 def ensure_command(command: str, packages: Sequence[str], report: Report) -> str:
     """The path of a program, from the distribution's packages where it is missing. Raises SparkctlError."""
-    path = _which(command)
-    if path is None:
-        _install(packages, report)
+    with _installing:
         path = _which(command)
+        if path is None:
+            _install(packages, report)
+            path = _which(command)
     if path is None:
         raise SparkctlError(f"{command} is missing, although {' '.join(packages)} has been installed", where="lab")
     return path
@@ -80,8 +85,9 @@ def ensure_command(command: str, packages: Sequence[str], report: Report) -> str
 
 def ensure_file(path: Path, packages: Sequence[str], report: Report) -> None:
     """See to it that a file is there, which the distribution's packages bring. Raises SparkctlError."""
-    if not path.exists():
-        _install(packages, report)
+    with _installing:
+        if not path.exists():
+            _install(packages, report)
 
 
 def run_as_root(argv: Sequence[str], stdout: IO[bytes] | None = None) -> None:
@@ -136,8 +142,9 @@ def _install(packages: Sequence[str], report: Report) -> None:
     with stage(report, f"install {' '.join(packages)}"):
         # A package source of somebody else that cannot be read does not matter, as long as the packages are found.
         updated = _run(["apt-get", "update", "-qq"])
-        # What the user installed from elsewhere, such as Docker's own packages, is not to make room for ours.
-        install = ["apt-get", "install", "-qq", "--no-install-recommends", "--no-remove", *packages]
+        # What the user installed from elsewhere, such as Docker's own packages, is not to make room for ours; who
+        # installs something else at this moment is waited for.
+        install = ["apt-get", "install", "-qq", "-oDPkg::Lock::Timeout=600", *_MODEST, *packages]
         _require_success(install, _run(install), updated.stderr)
 
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,22 @@ def test_missing_command_comes_from_the_distribution(bin_folder: Path, monkeypat
     host.ensure_command("mmdebstrap", ("mmdebstrap", "gpg"), lambda event: events.append(str(event)))
     update, install = log.read_text().splitlines()
     assert update == "noninteractive update -qq"
-    assert install == "noninteractive install -qq --no-install-recommends --no-remove mmdebstrap gpg"
+    assert (
+        install
+        == "noninteractive install -qq -oDPkg::Lock::Timeout=600 --no-install-recommends --no-remove mmdebstrap gpg"
+    )
     assert events[0] == "install mmdebstrap gpg ..." and "done in" in events[1]
+
+
+def test_two_images_at_once_install_a_program_once(bin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    log, made = bin_folder / "log", bin_folder / "mmdebstrap"
+    steps = f'echo "$1" >> {log}; /bin/sleep 0.2; echo "#!/bin/sh" > {made}; /bin/chmod 755 {made}'
+    program(bin_folder, "apt-get", f'[ "$1" = update ] || {{ {steps}; }}')
+    with ThreadPoolExecutor() as pool:
+        found = [pool.submit(host.ensure_command, "mmdebstrap", ("mmdebstrap",), quiet) for _ in range(2)]
+    assert [future.result() for future in found] == [str(made)] * 2
+    assert log.read_text() == "install\n"
 
 
 BROKEN_SOURCE = 'case "$1" in update) echo "E: no Release file" >&2; exit 100 ;; *) %s ;; esac'
