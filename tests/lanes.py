@@ -14,11 +14,15 @@ LANES = (
     ("tests/lab", *(f"--ignore={path}" for path in VIRTUAL)),
     ("tests/unit", "tests/package", "tests/agents", *VIRTUAL),
 )
+ONCE_MORE = ("--reruns=1", "--rerun-show-tracebacks", "-rfER")
+"""A test that fails is run once more, and named at the end: CI must not end for a pause of its machine, and whoever
+reads what it prints must not miss a race."""
 
 
 def started(rooms: tuple[str, ...], output: int | None) -> "subprocess.Popen[bytes]":
     """pytest, in these rooms."""
-    return subprocess.Popen([sys.executable, *sys.argv[1:], "-m", "pytest", *rooms], stdout=output, stderr=output)
+    command = [sys.executable, *sys.argv[1:], "-m", "pytest", *ONCE_MORE, *rooms]
+    return subprocess.Popen(command, stdout=output, stderr=output)
 
 
 def ended(lane: "subprocess.Popen[bytes]") -> int:
