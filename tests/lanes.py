@@ -4,6 +4,7 @@ The first lane's output comes as it is made, the other's when it has ended. Ends
 Arguments are Python's, before `-m pytest`: `-m coverage run`, for one.
 """
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ def ended(lane: "subprocess.Popen[bytes]") -> int:
 
 def main() -> int:
     """Both lanes; the second's output is kept in a file meanwhile."""
+    # A shell that starts a job in the background has it ignore Ctrl-C, and so would all that the tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryFile() as kept:
         lanes = [started(LANES[0], None), started(LANES[1], kept.fileno())]
         codes = [ended(lane) for lane in lanes]
