@@ -22,8 +22,8 @@ GRACE_SECONDS = 5
 SILENCE_SECONDS = 90
 """After how long without a sign of life a held script ends: TCP alone takes two hours to notice a laptop gone dark."""
 
-# Not a coprocess: bash forgets the pid and the pipes of one that ends at once. With `-m`, only `wait -f` outlasts a
-# command that somebody stopped and continues.
+# Not a coprocess: bash forgets the pid and the pipes of one that ends at once. Nor `wait -f`, which would outlast a
+# command that somebody stops: bash 5.2 calls it for ever where it has forgotten the process.
 _WRAPPER = r"""
 printf '\001sparkctl\002\n'
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -42,7 +42,7 @@ sleep @GRACE@
 kill -KILL -- -$c ) >/dev/null &
 w=$!
 exec 6>&-
-wait -f $c
+wait $c
 rc=$?
 kill -KILL -- -$c
 kill -KILL -- -$w

@@ -132,8 +132,11 @@ class Sshd:
                 _send(pid, signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Stop the server's side of every open connection, as in a machine that froze; `drop_connections` ends it."""
-        for pid in self._descendants(self.process.pid):
+        """Stop the server's side of every open connection, as in a machine that froze; `drop_connections` ends it.
+
+        Parents first: a shell takes a child that was stopped for one that ended, and would say so.
+        """
+        for pid in reversed(self._descendants(self.process.pid)):
             _send(pid, signal.SIGSTOP)
 
     def commands(self) -> list[int]:

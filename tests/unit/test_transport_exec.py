@@ -52,12 +52,6 @@ def test_a_command_may_close_its_input_and_go_on(session: SshSession) -> None:
     assert session.script("exec <&-; sleep 0.3; echo done", stdin=b"x" * 200_000).stdout == "done\n"
 
 
-def test_a_command_that_was_stopped_and_continued_ends_as_it_would(session: SshSession) -> None:
-    script = "own=$BASHPID; (sleep 0.3; kill -CONT $own) & kill -STOP $own; echo there; exit 7"
-    result = session.script(script, check=False)
-    assert (result.stdout, result.rc) == ("there\n", 7)
-
-
 def test_output_that_is_no_utf8_is_replaced(session: SshSession) -> None:
     assert session.run(["printf", "a\\377b"]).stdout == "a\ufffdb"
 
