@@ -10,7 +10,8 @@ import sys
 import tempfile
 
 VIRTUAL = ("tests/lab/test_nfs_vm.py", "tests/lab/test_vm_driver.py")
-"""The lab of virtual machines, which has nothing in common with that of containers."""
+"""The lab of virtual machines. It shares the Docker engine with that of containers, and `lab up` and `lab down` of the
+one wait for those of the other."""
 LANES = (
     ("tests/lab", *(f"--ignore={path}" for path in VIRTUAL)),
     ("tests/unit", "tests/package", "tests/agents", *VIRTUAL),

@@ -48,10 +48,10 @@ def tunnel(machine: Machine, address: str, port: int) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         local = server.getsockname()[1]
     argv = [*login.ssh_argv(machine.lab, machine.node)]
-    words = [*argv[:-1], "-N", "-L", f"127.0.0.1:{local}:{address}:{port}", argv[-1]]
-    ssh = subprocess.Popen(words, stdin=subprocess.DEVNULL)
+    forward = ("-o", "ExitOnForwardFailure=yes", "-N", "-L", f"127.0.0.1:{local}:{address}:{port}")
+    ssh = subprocess.Popen([*argv[:-1], *forward, argv[-1]], stdin=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while ssh.poll() is None and time.monotonic() < deadline:
             try:
                 DIRECT.open(f"http://127.0.0.1:{local}/", timeout=5).close()

@@ -81,7 +81,7 @@ class Deployment:
         return [sys.executable, "-m", "sparkctl", *verb.split(), *where, *options]
 
     def __call__(
-        self, verb: str, *options: str, env: Path | None = None, profile: Path | None = None, limit: float = 300
+        self, verb: str, *options: str, env: Path | None = None, profile: Path | None = None, limit: float = 900
     ) -> Result:
         """Run a verb to its end."""
         argv = self.argv(verb, *options, env=env, profile=profile)
@@ -128,7 +128,7 @@ def programs(machine: Machine) -> set[str]:
 
 
 @contextlib.contextmanager
-def nothing_left(lab: TestLab, limit: float = 30) -> Iterator[None]:
+def nothing_left(lab: TestLab, limit: float = 60) -> Iterator[None]:
     """At the end no program runs on any node that did not run at the beginning."""
     before = {machine.name: programs(machine) for machine in lab.nodes}
     yield
@@ -161,7 +161,7 @@ def untouched(*machines: Machine) -> Iterator[None]:
     assert [state(machine) for machine in machines] == before
 
 
-def until(seen: Callable[[], bool], limit: float = 30) -> None:
+def until(seen: Callable[[], bool], limit: float = 120) -> None:
     """Return once something is seen."""
     deadline = time.monotonic() + limit
     while not seen():

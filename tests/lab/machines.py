@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 from docker.models.containers import Container
 
-from sparkctl.lab import depot, login
+from sparkctl.lab import depot, host, login
 from sparkctl.lab.spec import FABRIC_NIC, MANAGEMENT_NIC, Lab, LabNode
 
 
@@ -51,7 +51,7 @@ class Machine:
         assert not check or rc == 0, f"{self.name}: {argv} ended with {rc}: {text}"
         return text
 
-    def wait(self, limit: float = 60.0) -> None:
+    def wait(self, limit: float = 180.0) -> None:
         """Return once SSH and the node's engine answer."""
         deadline = time.monotonic() + limit
         while trouble := login.try_docker(self.lab, self.node):
@@ -183,7 +183,7 @@ class TestLab:
             yield
         finally:
             self.depot.start()
-            depot.registry(docker.from_env(), self.lab).wait()
+            depot.registry(docker.from_env(timeout=host.CALL_LIMIT), self.lab).wait()
 
     def _in_depot(self, script: str) -> None:
         rc, output = self.depot.exec_run(["sh", "-c", script])
@@ -217,6 +217,6 @@ class SparkctlRunner:
 
 def look_at(lab: Lab) -> TestLab:
     """The handles of a lab that is up."""
-    client = docker.from_env()
+    client = docker.from_env(timeout=host.CALL_LIMIT)
     machines = [Machine(lab, node, client.containers.get(lab.resource(node.name))) for node in lab.nodes]
     return TestLab(lab, tuple(machines), client.containers.get(lab.resource("depot")))

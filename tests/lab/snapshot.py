@@ -1,6 +1,7 @@
 """What there is on a machine, seen by root from outside: taken before and after, and compared line by line."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from machines import Machine
@@ -69,6 +70,14 @@ def take(machine: Machine) -> Snapshot:
 def differences(before: Iterable[Snapshot], after: Iterable[Snapshot]) -> list[str]:
     """Every line that came, went or changed; empty when nothing did."""
     return [line for pair in zip(before, after, strict=True) for line in _compare(*pair)]
+
+
+def lasting(look: Callable[[], list[str]], seconds: float = 90) -> list[str]:
+    """What a look still finds after so long: timers, and services that D-Bus starts, come and go by themselves."""
+    deadline = time.monotonic() + seconds
+    while (found := look()) and time.monotonic() < deadline:
+        time.sleep(1)
+    return found
 
 
 def _compare(before: Snapshot, after: Snapshot) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A tiny engine image for the lab's registry: it looks like vLLM from outside, and fails as it is told.
 
+Told `slow`, it loads for 12 s; told `slow30`, for 30 s.
 With `--enable-sleep-mode` it sleeps and wakes by vLLM's routes; while it sleeps, requests wait.
 """
 
@@ -20,8 +21,8 @@ if fault == "memory":
     sys.exit("ValueError: Free memory on device cuda:0 is less than desired GPU memory utilization (0.8, 97.4 GiB).")
 if "--headless" in sys.argv:
     time.sleep(1e6)
-if fault == "slow":
-    time.sleep(12)
+if fault.startswith("slow"):
+    time.sleep(float(fault[4:] or 12))
 flags = dict(zip(sys.argv, sys.argv[1:]))
 sleeps, asleep = "--enable-sleep-mode" in sys.argv, []
 class Api(BaseHTTPRequestHandler):

@@ -106,7 +106,7 @@ def test_two_admins_at_once(deploy: Deployment, tmp_path: Path) -> None:
     second.folder.mkdir()
     lab.head.ssh("rm -rf ~/.cache/huggingface/hub")
     with deploy.started("up", "-y", "--until", "model", profile=small(deploy)) as first:
-        with lab.slow_hub(20_000):
+        with lab.slow_hub(4_000):
             first.wait_for(lambda: runs(lab.head, "one revision of a model"))
             for verb in ("up", "stop", "down"):
                 result = second(verb, "-y")

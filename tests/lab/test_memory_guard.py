@@ -51,6 +51,7 @@ def test_a_trip_stops_the_engine_and_is_told_until_up(serving: Path, lab: TestLa
     until(
         lambda: head.root("docker", "inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", vllm) == "exited 137\n"
     )
+    until(lambda: bool(head.ssh(f"cat {TRIPS}", check=False).stdout))
     (trip,) = json.loads(head.ssh(f"cat {TRIPS}").stdout)["trips"]
     assert trip["services"] == ["vllm"] and int(trip["did"].split()[1]) > 0
     assert head.root("docker", "inspect", "-f", "{{.State.Status}}", FOREIGN) == "running\n"
@@ -82,7 +83,7 @@ def test_an_up_whose_engine_is_stopped_while_it_loads_says_by_whom(
     serving: Path, lab: TestLab, deploy: Deployment
 ) -> None:
     assert_ok(deploy("stop", "-y", profile=serving))
-    slow = deploy.profile(image={"ref": STUB}, nodes=1, engine={"env": {"STUB_FAULT": "slow"}})
+    slow = deploy.profile(image={"ref": STUB}, nodes=1, engine={"env": {"STUB_FAULT": "slow300"}})
     with deploy.started("up", "-y", profile=slow) as up:
         up.wait_for(lambda: "serving@spark-1 wait until" in up.said())
         demand_more(lab.head)

@@ -15,8 +15,8 @@ from machines import Machine, TestLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("bare", "published")]
 
-HUB_RATE = 300_000
-"""Bytes per second: the model takes five seconds."""
+HUB_RATE = 60_000
+"""Bytes per second: the model takes 25 seconds."""
 
 
 @pytest.fixture(scope="module")

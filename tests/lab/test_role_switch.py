@@ -42,9 +42,9 @@ ROLES = {
     "napper": role(8003, LARGE, sleep=True),
     "napper-two": role(8004, LARGE, sleep=True),
     "broken": role(8005, LARGE, "memory"),
-    "slow": role(8006, fault="slow"),
+    "slow": role(8006, fault="slow30"),
     "sick": role(8007, fault="completions"),
-    "late": role(8008, LARGE, "slow"),
+    "late": role(8008, LARGE, "slow30"),
 }
 HELPER = {"model": {"id": MODEL}, "nodes": [1], "ports": {"api": 8010}, "engine": {"weights_gib": 0.1}}
 

@@ -14,12 +14,12 @@ from pathlib import Path
 import docker
 from admin import PROGRAM
 
-from sparkctl.lab import depot, lifecycle, login, vm
+from sparkctl.lab import depot, host, lifecycle, login, vm
 from sparkctl.lab.spec import REGISTRY_NAME, REGISTRY_PORT, Lab, LabNode
 from sparkctl.lab.vm_machine import folder, machines
 
 NAME = "vmtest"
-BOOT_LIMIT = 300.0
+BOOT_LIMIT = 600.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class VirtualMachine:
     def fabric_ip(self) -> str:
         return self.node.fabric_ip
 
-    def ssh(self, command: str, *, timeout: float = 120) -> str:
+    def ssh(self, command: str, *, timeout: float = 300) -> str:
         """What a shell command prints, run as the user of the node; it must succeed."""
         argv = [*login.ssh_argv(self.lab, self.node), command]
         done = subprocess.run(
@@ -46,7 +46,7 @@ class VirtualMachine:
         assert done.returncode == 0, f"{self.name}: {command} ended with {done.returncode}: {done.stderr}"
         return done.stdout
 
-    def root(self, script: str, *, timeout: float = 120) -> str:
+    def root(self, script: str, *, timeout: float = 300) -> str:
         """What a shell script prints, run as root; it must succeed."""
         return self.ssh(shlex.join(("sudo", "-n", "bash", "-euc", script)), timeout=timeout)
 
@@ -95,7 +95,7 @@ def running() -> Iterator[Lab]:
 def publish_small_image(lab: Lab) -> str:
     """An engine image of two megabytes in the lab's registry: emulated machines take minutes to unpack a real one."""
     name, tag = "sparklab/small", "1"
-    client = docker.from_env()
+    client = docker.from_env(timeout=host.CALL_LIMIT)
     try:
         client.api.import_image_from_data(_small_image(), repository=name, tag=tag)
         depot.publish(client, lab, f"{name}:{tag}", name, tag, lambda event: None)
