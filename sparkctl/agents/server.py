@@ -11,9 +11,12 @@ from sparkctl.errors import SparkctlError
 
 
 class Server(uvicorn.Server):
-    """uvicorn; but what keeps the application from starting is raised, where uvicorn would log its traceback."""
+    """uvicorn; but what keeps the application from starting is raised, where uvicorn would log its traceback.
 
-    def __init__(self, app: FastAPI, drain_seconds: int) -> None:
+    `address` is the IP address at which it listens: from there, too, comes a proxy on the same host.
+    """
+
+    def __init__(self, app: FastAPI, address: str, *, drain_seconds: int) -> None:
         config = uvicorn.Config(
             app,
             log_config=None,
@@ -21,6 +24,7 @@ class Server(uvicorn.Server):
             lifespan="off",
             timeout_graceful_shutdown=drain_seconds,
             server_header=False,
+            forwarded_allow_ips=["127.0.0.1", "::1", address],
         )
         super().__init__(config)
         self._app, self._opened = app, AsyncExitStack()
@@ -44,7 +48,7 @@ def listen(app: FastAPI, address: str, port: int, *, drain_seconds: int) -> None
     Raises SparkctlError where nobody can listen there, and what the application raises when it starts.
     """
     with _bound(address, port) as own, suppress(KeyboardInterrupt):
-        Server(app, drain_seconds).run([own])
+        Server(app, own.getsockname()[0], drain_seconds=drain_seconds).run([own])
 
 
 def _bound(address: str, port: int) -> socket.socket:

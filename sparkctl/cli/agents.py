@@ -56,12 +56,14 @@ def sandbox(
     memory_mib: Annotated[int, typer.Option(min=16, help="Memory that the container was given.")] = 512,
     processes: Annotated[int, typer.Option(min=4, help="Processes that the container was given.")] = 64,
     disk_mib: Annotated[int, typer.Option(min=1, help="Files of one session.")] = 256,
+    user_mib: Annotated[int, typer.Option(min=1, help="Files of all sessions of one user.")] = 4_096,
     output_kib: Annotated[int, typer.Option(min=1, help="Output kept of one job.")] = 64,
     keep_days: Annotated[float, typer.Option(min=0, help="Days after which unused files go.")] = 30,
 ) -> None:
     """Run code that models write; the first process of its own container, which docs/sandbox.md describes."""
     server = room("sandbox.server")
-    options = server.Options(socket, workspaces, seconds, memory_mib, processes, disk_mib, output_kib, keep_days)
+    limits = (seconds, memory_mib, processes, disk_mib, user_mib, output_kib)
+    options = server.Options(socket, workspaces, *limits, keep_days)
     server.serve(options)
 
 

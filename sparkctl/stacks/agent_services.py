@@ -27,6 +27,8 @@ AGENTS_KEY, JWT_SECRET, DATABASE_PASSWORD = "agents-key", "jwt-secret", "databas
 DATABASE, SANDBOX, GATEWAY, FIGURES, UI = "postgres", "sandbox", "gateway", "node-stats", "ui"
 DATA, SOCKETS, SANDBOX_SOCKET = "/var/lib/sparkctl-agents", "/run/postgres", "/run/sandbox/sandbox.sock"
 DATABASE_MEMORY = 1 << 30
+UPLOADS = "/var/lib/sparkctl-ui"
+"""Where the UI keeps uploads that it passes on, as the gateway does in `DATA`: memory is too small for large ones."""
 OWN_SOCKETS = "/var/run/postgresql"
 """Where the programs of PostgreSQL's image look for its socket: its entrypoint makes the database through that one."""
 _KNOCK = f"import socket as s; s.socket(s.AF_UNIX).connect('{SANDBOX_SOCKET}')"
@@ -164,7 +166,7 @@ class Containers(Ground):
             image=self.image,
             entrypoint=PROGRAM,
             command=("serve",),
-            env=self._told,
+            env=(*self._told, ("TMPDIR", DATA)),
             mounts=(
                 self.mount("config", "/etc/sparkctl", read_only=True),
                 self.mount("data", DATA),
@@ -186,6 +188,7 @@ class Containers(Ground):
             "--memory-mib": str(limits.memory_mib),
             "--processes": str(limits.processes),
             "--disk-mib": str(limits.disk_mib),
+            "--user-mib": str(self.platform.limits.stored_mib),
             "--output-kib": str(limits.output_kib),
         }
         confined = Confinement(
@@ -216,8 +219,8 @@ class Containers(Ground):
             image=self.image,
             entrypoint=PROGRAM,
             command=("ui",),
-            env=self._told,
-            mounts=(self.mount("config", "/etc/sparkctl", read_only=True),),
+            env=(*self._told, ("TMPDIR", UPLOADS)),
+            mounts=(self.mount("config", "/etc/sparkctl", read_only=True), self.mount("ui", UPLOADS)),
             secrets=self.given(NODE_KEY),
             ports=((cluster.api_ip, self.platform.ui_port),),
             stop_seconds=10,

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sparkctl.config.served import Served
 
 FOLDERS = (
-    *map(Folder, (CONFIG, "data", "postgres", "run", "run/postgres")),
+    *map(Folder, (CONFIG, "data", "postgres", "run", "run/postgres", "ui")),
     Folder("workspaces", owner=NOBODY),
     Folder("run/sandbox", 0o770, NOBODY),
 )

@@ -16,5 +16,10 @@ def execute(sandbox: Box, code: str, language: str = "python", session: str = "a
 def works_afterwards(sandbox: Box) -> Iterator[None]:
     """Whatever a test did, the next job runs, and nothing but the server is left in the container."""
     yield
+    works(sandbox)
+
+
+def works(sandbox: Box) -> None:
+    """A job runs, and nothing but the server is left."""
     assert execute(sandbox, "echo fine", "bash").output == "fine\n"
     assert len(sandbox.container.top()["Processes"]) == 1

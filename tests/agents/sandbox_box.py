@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import shutil
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -111,7 +112,7 @@ def box(image: str, *words: str, room_mib: int = 0, **changed: Any) -> Iterator[
         str(folder / "workspaces"): {"bind": "/workspaces", "mode": "rw"},
     }
     command = ["/usr/bin/python3", "-m", "sparkctl", "agents", "sandbox", "--socket", "/run/sandbox/sandbox.sock"]
-    command += ["--workspaces", "/workspaces", "--memory-mib=256", "--seconds=3", "--disk-mib=16", *words]
+    command += ["--workspaces", "/workspaces", "--memory-mib=256", "--seconds=30", "--disk-mib=16", *words]
     environment = {"PYTHONPATH": "/app:/site", "SECRET_OF_THE_SERVER": "canary", "PYTHONDONTWRITEBYTECODE": "1"}
     engine = docker.from_env()
     container = engine.containers.run(
@@ -129,8 +130,13 @@ def box(image: str, *words: str, room_mib: int = 0, **changed: Any) -> Iterator[
         shutil.rmtree(folder)
 
 
-def _wait(container: Any, socket: Path) -> None:
-    while not socket.exists():
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as link:
+        return link.connect_ex(str(path)) == 0
+
+
+def _wait(container: Any, path: Path) -> None:
+    while not _listens(path):
         container.reload()
         if container.status == "exited":
             raise RuntimeError(container.logs().decode())

@@ -15,8 +15,9 @@ from sparkctl.agents.sandbox.job import Result
 
 def test_a_client_that_goes_away_takes_its_job_along(sandbox: Box) -> None:
     async def leave() -> None:
+        await sandbox.client.forget("mallory", "s")
         job = asyncio.create_task(
-            sandbox.client.execute("mallory", "s", "bash", "touch begun; sleep 2; touch finished")
+            sandbox.client.execute("mallory", "s", "bash", "touch begun; sleep 20; touch finished")
         )
         while not list(sandbox.workspaces.glob("*/begun")):
             await asyncio.sleep(0.01)
@@ -36,7 +37,8 @@ def test_the_modes_that_a_job_may_set_are_put_back(sandbox: Box) -> None:
 
 def test_they_are_put_back_also_where_the_client_hung_up(sandbox: Box) -> None:
     async def leave() -> None:
-        line = "chmod 0 /run/sandbox/sandbox.sock /run/sandbox; touch closed; sleep 2"
+        await sandbox.client.forget("mallory", "closing")
+        line = "chmod 0 /run/sandbox/sandbox.sock /run/sandbox; touch closed; sleep 20"
         job = asyncio.create_task(sandbox.client.execute("mallory", "closing", "bash", line))
         while not list(sandbox.workspaces.glob("*/closed")):
             await asyncio.sleep(0.01)
@@ -55,8 +57,9 @@ def test_names_that_are_no_text_are_told_as_text(sandbox: Box) -> None:
 
 def test_two_hundred_jobs_leave_nothing(sandbox: Box) -> None:
     def held() -> tuple[int, int]:
-        memory = next(line for line in sandbox.proc("status").read_text().splitlines() if line.startswith("VmRSS"))
-        return len(list(sandbox.proc("fd").iterdir())), int(memory.split()[1])
+        lines = sandbox.proc("status").read_text().splitlines()
+        memory = [int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "VmSwap"))]
+        return len(list(sandbox.proc("fd").iterdir())), sum(memory)
 
     async def many(count: int) -> None:
         for number in range(count):
@@ -72,8 +75,18 @@ def test_two_hundred_jobs_leave_nothing(sandbox: Box) -> None:
 
 
 def test_jobs_wait_for_their_turn_and_too_many_are_told(sandbox: Box) -> None:
+    def job(session: str, line: str) -> "asyncio.Task[Result]":
+        return asyncio.create_task(sandbox.client.execute("mallory", session, "bash", line))
+
     async def crowd() -> list[Result | BaseException]:
-        jobs = (sandbox.client.execute("mallory", f"s{n}", "bash", "sleep 0.05; echo $$") for n in range(40))
+        await sandbox.client.forget("mallory", "first")
+        first = job("first", "touch here; until [ -e go ]; do sleep 0.05; done; echo $$")
+        while not (here := list(sandbox.workspaces.glob("*/here"))):
+            await asyncio.sleep(0.01)
+        jobs = [first, *(job(f"s{n}", "echo $$") for n in range(39))]
+        while sum(one.done() for one in jobs) < 8:
+            await asyncio.sleep(0.01)
+        here[0].with_name("go").touch()
         return await asyncio.gather(*jobs, return_exceptions=True)
 
     results = sandbox.ask(crowd())

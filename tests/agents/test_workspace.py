@@ -41,7 +41,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def all_of_them(home: Path) -> Workspaces:
-    return open_workspaces(home / "workspaces", 1 << 20)
+    return open_workspaces(home / "workspaces", 1 << 20, 3 << 19)
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_users_and_sessions_have_folders_of_their_own_whose_names_nobody_knows(
     paths = {all_of_them.of(*pair).path for pair in named}
     assert len(paths) == len(named)
     assert all(path.parent == home / "workspaces" and path.stat().st_mode & 0o777 == 0o700 for path in paths)
-    other = Workspaces(home / "workspaces", b"another key", 1)
+    other = Workspaces(home / "workspaces", b"another key", 1, 1)
     assert other.of("a", "b").path not in paths
     for pair in set(pairs) - set(named):
         with pytest.raises(Refused):
@@ -162,7 +162,7 @@ def test_users_and_sessions_have_folders_of_their_own_whose_names_nobody_knows(
 
 
 def test_the_key_lasts(all_of_them: Workspaces, home: Path) -> None:
-    again = open_workspaces(home / "workspaces", 1)
+    again = open_workspaces(home / "workspaces", 1, 1)
     assert again.of("anna", "s").path == all_of_them.of("anna", "s").path
     assert (home / "workspaces" / ".key").stat().st_mode & 0o777 == 0o600
 
@@ -209,3 +209,23 @@ def test_what_a_job_added_goes_and_what_was_there_stays(place: Workspace) -> Non
     assert not (place.path / "new" / "x").exists()
     assert not (place.path / "file").exists()
     assert (place.path / "link").is_symlink()
+
+
+def test_a_user_has_a_limit_for_all_his_workspaces_which_takes_nothing_away(all_of_them: Workspaces) -> None:
+    one, two, three = (all_of_them.of("anna", name) for name in ("one", "two", "three"))
+    (one.path / "file").write_bytes(bytes(1 << 20))
+    assert all_of_them.limited(two).limit == 1 << 19
+    (two.path / "file").write_bytes(bytes(3 << 18))
+    all_of_them.measure(two)
+    assert [all_of_them.limited(place).limit for place in (one, two, three)] == [1 << 20, 3 << 18, 0]
+    assert all_of_them.limited(all_of_them.of("berta", "one")).limit == 1 << 20
+    all_of_them.forget("anna", "one")
+    assert all_of_them.limited(three).limit == 3 << 18
+
+
+def test_folders_that_a_job_added_go_too(place: Workspace) -> None:
+    before = place.marks()
+    place.write("a/new/er/x", "x")
+    (place.path / "empty").mkdir()
+    place.shrink(before)
+    assert {path.name for path in place.path.rglob("*") if path.is_dir() and not path.is_symlink()} == {"a"}

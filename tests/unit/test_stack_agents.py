@@ -18,7 +18,7 @@ from sparkctl.core.plan import id_of
 from sparkctl.core.service import Service
 from sparkctl.core.step import Absent, Drifted, Layer, Ok
 from sparkctl.facts.probe import Answer, Facts
-from sparkctl.stacks.agents import Agents, agents_of
+from sparkctl.stacks.agents import FOLDERS, Agents, agents_of
 from sparkctl.stacks.serving import all_steps, endpoints, steps
 from sparkctl.steps.agents import Folder, FoldersStep
 from sparkctl.steps.image import PullStep
@@ -72,6 +72,21 @@ def test_every_container_is_confined_and_database_and_sandbox_have_no_network() 
     sandbox = service(agents, "sandbox")
     assert sandbox.confined and sandbox.confined.user == "65534:node" and sandbox.confined.first
     assert sandbox.secrets == ()
+
+
+def test_uploads_wait_on_the_disk_to_be_read() -> None:
+    _, agents = deployed()
+    for name in ("gateway", "ui"):
+        one = service(agents, name)
+        (mount,) = [mount for mount in one.mounts if mount.target == dict(one.env)["TMPDIR"]]
+        assert not mount.read_only
+        assert Path(mount.source).name in {folder.name for folder in FOLDERS}
+
+
+def test_all_that_a_user_keeps_in_the_sandbox_has_his_limit() -> None:
+    _, agents = deployed()
+    command = service(agents, "sandbox").command
+    assert command[command.index("--user-mib") + 1] == str(agents.platform.limits.stored_mib)
 
 
 def test_the_database_listens_where_its_images_own_programs_look_and_wants_its_password_at_every_socket() -> None:

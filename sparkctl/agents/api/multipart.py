@@ -1,5 +1,6 @@
 """One file of a multipart request; `envelope.BodyLimit` has limited how much of the body is read at all."""
 
+import errno
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from fastapi import Request
 from starlette.datastructures import UploadFile
 
-from sparkctl.agents.core.failure import Refused
+from sparkctl.agents.core.failure import Refused, Unavailable
 
 PIECE = 256 * 1024
 
@@ -21,12 +22,21 @@ def file_body(description: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def one_file(request: Request) -> AsyncIterator[UploadFile]:
-    """The part named `file`, on disk once it is large. Raises Refused for anything else, HTTPException."""
-    async with request.form(max_files=1, max_fields=8) as form:
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise Refused("send multipart/form-data with one part named file, which has a filename")
-        yield file
+    """The part named `file`, on disk once it is large.
+
+    Raises Refused for anything else, HTTPException; Unavailable where the disk has no room, also for what the block
+    writes.
+    """
+    try:
+        async with request.form(max_files=1, max_fields=8) as form:
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise Refused("send multipart/form-data with one part named file, which has a filename")
+            yield file
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise Unavailable("there is no room left on the disk of this node") from error
 
 
 async def pieces(file: UploadFile) -> AsyncIterator[bytes]:

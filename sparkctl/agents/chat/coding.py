@@ -31,10 +31,10 @@ class Place:
 
 
 def place_of(context: Called) -> Place:
-    """The session's workspace; a run without a session has one of its own. Raises Forbidden."""
+    """The run's workspace. Raises Forbidden."""
     run = context.context
     run.principal.require(Scope.CODE)
-    return Place(sandbox_of(run.platform.document), run.principal.user, run.session_id or f"run {run.id}")
+    return Place(sandbox_of(run.platform.document), run.principal.user, run.workspace)
 
 
 @function_tool(failure_error_function=told, needs_approval=after_untrusted)

@@ -110,7 +110,7 @@ def sandbox_of(document: AgentsDocument) -> SandboxClient:
     return SandboxClient(socket, off, settings.seconds)
 
 
-async def forget_session(document: AgentsDocument, user: str, session: str) -> None:
-    """Take away what a session kept in the sandbox, if anything; one that is away does it when the files are old."""
+async def forget(document: AgentsDocument, user: str, workspace: str) -> None:
+    """Take away what is kept by that name in the sandbox, if anything; one that is away does it when it is old."""
     with suppress(Unavailable):
-        await sandbox_of(document).forget(user, session)
+        await sandbox_of(document).forget(user, workspace)

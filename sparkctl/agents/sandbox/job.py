@@ -13,12 +13,10 @@ from sparkctl.agents.core.failure import Unavailable
 from sparkctl.agents.sandbox.confine import confine, environment
 from sparkctl.agents.sandbox.jobs import Job
 from sparkctl.agents.sandbox.leftovers import reap, sweep
-from sparkctl.agents.sandbox.workspace import SCRATCH, Workspace
+from sparkctl.agents.sandbox.workspace import RESERVE, SCRATCH, Workspace
 
 LOOK_SECONDS = 0.05
 """How often the disk of a running job is measured; less often where that takes long."""
-RESERVE = 2 << 30
-"""Bytes of the node's disk that no job may take by what is in no folder: files that it deleted and holds open."""
 NO_LIMIT = 1 << 62
 """What a job is started with needs its place even in a full workspace, so that a job can tidy up."""
 FLOOD = 16
@@ -73,6 +71,8 @@ class Output(asyncio.Protocol):
 async def run(workspace: Workspace, job: Job, limits: Limits) -> Result:
     """Run it to its end, or to a limit. No other job may run meanwhile: whatever is left afterwards is ended.
 
+    The workspace's own limit may be less than `limits.disk`; what was in it before goes only where that is exceeded.
+
     Raises Refused, Unavailable.
     """
     began, before, killed = time.monotonic(), workspace.marks(), oom_kills()
@@ -93,7 +93,7 @@ async def run(workspace: Workspace, job: Job, limits: Limits) -> Result:
         await output.ended.wait()
     if stopped == "disk" or workspace.full:  # it may have room again: the scratch folder is gone
         stopped = "disk"
-        workspace.shrink(before)
+        replace(workspace, limit=limits.disk).shrink(before)
     if oom_kills() > killed:
         stopped = "memory"
     said = bytes(output.kept).decode(errors="replace").replace(f"{workspace.path}/", "")
@@ -140,7 +140,7 @@ async def watch(pid: int, workspace: Workspace, output: Output, seconds: float, 
                 return "output"
             with suppress(ChildProcessError):
                 codes |= reap()
-            if (now := workspace.room) < RESERVE and room - now > workspace.limit:
+            if (now := workspace.room) < RESERVE and room - now > workspace.limit:  # it holds deleted files open
                 return "disk"
             if (looked := time.monotonic()) >= due:
                 if workspace.full:

@@ -30,6 +30,7 @@ class Options:
     memory_mib: int
     processes: int
     disk_mib: int
+    user_mib: int
     output_kib: int
     keep_days: float
 
@@ -58,10 +59,12 @@ class Sandbox:
             async with self.turn:
                 if self.report is None or self.report.faults:
                     raise Unavailable(f"code is not run here, for its isolation failed its test: {self._faults}")
+                workspace.ensure_room()
                 try:
-                    return asdict(await run(workspace, job, self.options.limits))
+                    return asdict(await run(self.workspaces.limited(workspace), job, self.options.limits))
                 finally:  # whoever hung up: else nobody could knock again
                     self.mend()
+                    self.workspaces.measure(workspace)
         finally:
             self.waiting -= 1
 
@@ -119,8 +122,12 @@ async def read(_sandbox: Sandbox, place: Workspace, asked: Answer) -> Answer:
     return asdict(place.read(word(asked, "name")))
 
 
-async def write(_sandbox: Sandbox, place: Workspace, asked: Answer) -> Answer:
-    return {"bytes": place.write(word(asked, "name"), word(asked, "content"))}
+async def write(sandbox: Sandbox, place: Workspace, asked: Answer) -> Answer:
+    place.ensure_room()
+    try:
+        return {"bytes": sandbox.workspaces.limited(place).write(word(asked, "name"), word(asked, "content"))}
+    finally:
+        sandbox.workspaces.measure(place)
 
 
 async def files(_sandbox: Sandbox, place: Workspace, asked: Answer) -> Answer:
@@ -147,8 +154,9 @@ async def answer(sandbox: Sandbox, asked: Answer) -> Answer:
         return await sandbox.verdict()
     user, session = word(asked, "user"), word(asked, "session")
     if what == "forget":
-        async with sandbox.turn:
-            sandbox.workspaces.forget(user, session)
+        if sandbox.workspaces.has(user, session):
+            async with sandbox.turn:
+                sandbox.workspaces.forget(user, session)
         return {}
     if what not in REQUESTS:
         raise Refused(f"the sandbox knows {', '.join(REQUESTS)}, forget, selftest")

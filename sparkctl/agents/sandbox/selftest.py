@@ -17,7 +17,8 @@ USER = "sparkctl self-test"
 CANARY = "of another session"
 MARGIN = 64
 """How far above the container's own limits is tried: MiB, and processes."""
-SECONDS = 10.0
+SECONDS = 60.0
+"""Of each attempt: all end by themselves, and a pause of the machine must not count as a fault until a restart."""
 STATUS = {"CapEff": 0, "CapPrm": 0, "CapBnd": 0, "NoNewPrivs": 1, "Seccomp": 2}
 """What /proc/1/status must say: no capability, none to be had, system calls filtered."""
 

@@ -60,7 +60,7 @@ def _fault(failure: Failure) -> bytes:
 
 async def serve_forever(options: Options) -> None:
     """Listen, test the isolation, then answer."""
-    sandbox = Sandbox(options, open_workspaces(options.workspaces, options.limits.disk))
+    sandbox = Sandbox(options, open_workspaces(options.workspaces, options.limits.disk, options.user_mib << 20))
     async with sandbox.turn:
         server = await asyncio.start_unix_server(
             lambda reader, writer: attend(sandbox, reader, writer), str(options.socket)

@@ -10,7 +10,7 @@ from sparkctl.agents.sandbox.job import Result
 STOPPED = {
     "time": "It was stopped: its time was up.",
     "output": "It was stopped: it printed far more than is kept.",
-    "disk": "It was stopped: its files took more than a workspace may hold. What it wrote is gone.",
+    "disk": "It was stopped: its files took more than a workspace, or all of a user, may hold. What it wrote is gone.",
     "memory": "It was stopped: it took more memory than there is.",
 }
 NODE = re.compile(r"^(?:#|ℹ) (tests|fail|skipped|todo|cancelled) (\d+)$", re.MULTILINE)

@@ -84,10 +84,15 @@ def marks(folder: int) -> Marks:
 
 
 def forget_since(folder: int, before: Marks) -> None:
-    """Take away the files that were not there as they are now. No job may run."""
-    for one in [one for one in walk(folder) if not stat.S_ISDIR(one.mode) and (one.name, one.changed) not in before]:
+    """Take away the files that were not there as they are now, and the folders that were not there. No job may run."""
+    known, found = {name for name, _ in before}, list(walk(folder))
+    for one in reversed(found):  # a folder comes before what is in it
         with suppress(OSError):  # a path that is too long; whoever called looks again
-            os.unlink(one.name, dir_fd=folder)
+            if stat.S_ISDIR(one.mode):
+                if one.name not in known:
+                    os.rmdir(one.name, dir_fd=folder)
+            elif (one.name, one.changed) not in before:
+                os.unlink(one.name, dir_fd=folder)
 
 
 def names(folder: int) -> list[str]:

@@ -8,11 +8,11 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 
-from sparkctl.agents.core.failure import Refused, TooLarge
+from sparkctl.agents.core.failure import Refused, TooLarge, Unavailable
 from sparkctl.agents.sandbox import tree
 from sparkctl.agents.sandbox.beneath import make_parents, open_beneath, open_plain, refusal, shown
 
@@ -24,6 +24,8 @@ SCRATCH = ".scratch"
 """The folder of a job's program and temporary files; it is emptied before and after every job, and never listed."""
 PROGRAM = "main-of-job"
 """What a job's own program is called: it lies where relative imports find the workspace's files."""
+RESERVE = 2 << 30
+"""Bytes of the node's disk that are for others: below, no job runs and nothing is written."""
 PASSING = (SCRATCH, PROGRAM, ".gone-")
 KEY = ".key"
 
@@ -58,7 +60,8 @@ class Workspace:
             raise Refused("the content is no text: it has half a character in it") from error
         with self._opened() as folder:
             if tree.usage(folder) + len(data) > self.limit:
-                raise TooLarge(f"{shown(name)}: the workspace may hold {self.limit >> 20} MiB")
+                full = f"the workspace may hold {self.limit >> 20} MiB"
+                raise TooLarge(f"{shown(name)}: {full}; delete files of it, or sessions that you need no more")
             make_parents(folder, name)
             descriptor = open_plain(folder, name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             try:
@@ -78,10 +81,20 @@ class Workspace:
                 os.close(folder)
 
     @property
-    def full(self) -> bool:
-        """Whether it takes more than it may, or is nested deeper than we look."""
+    def usage(self) -> float:
+        """Bytes of disk that it takes; infinite where it is nested deeper than we look."""
         with self._opened() as folder:
-            return tree.usage(folder) > self.limit
+            return tree.usage(folder)
+
+    @property
+    def full(self) -> bool:
+        """Whether it takes more than it may."""
+        return self.usage > self.limit
+
+    def ensure_room(self) -> None:
+        """Raises Unavailable where the disk it is on is nearly full."""
+        if self.room < RESERVE:
+            raise Unavailable(f"the disk of the sandbox has less than {RESERVE >> 30} GiB left")
 
     @property
     def room(self) -> int:
@@ -129,15 +142,17 @@ def _clear(folder: int) -> None:
 
 @dataclass(frozen=True)
 class Workspaces:
-    """All workspaces below one folder; `limit` is that of each, in bytes.
+    """All workspaces below one folder; `limit` is that of each, `user_limit` that of all of a user, in bytes.
 
-    Their names are keyed hashes: Landlock hides the content of a file, but a job that knows a path may still change
-    its mode, so no job can know one.
+    Their names are keyed hashes, of the user and of both: Landlock hides the content of a file, but a job that knows a
+    path may still change its mode, so no job can know one. `held` is what each held when a job or a write ended in it.
     """
 
     folder: Path
     key: bytes
     limit: int
+    user_limit: int
+    held: dict[Path, float] = field(default_factory=dict)
 
     def of(self, user: str, session: str) -> Workspace:
         """The workspace of that session, made where there is none. Raises Refused."""
@@ -147,38 +162,59 @@ class Workspaces:
         os.utime(path)
         return Workspace(path, self.limit)
 
+    def limited(self, workspace: Workspace) -> Workspace:
+        """With what the user's other workspaces leave it now, and never less than what is in it."""
+        path, owner = workspace.path, workspace.path.name.partition("-")[0]
+        others = sum(self._held(one) for one in self.folder.glob(f"{owner}-*") if one != path)
+        return replace(workspace, limit=int(min(self.limit, max(self._held(path), self.user_limit - others))))
+
+    def measure(self, workspace: Workspace) -> None:
+        """Look what it holds, once something was done in it."""
+        self.held[workspace.path] = workspace.usage
+
     def forget(self, user: str, session: str) -> None:
         """Take the workspace of that session away, where there is one. Raises Refused."""
         path = self._path(user, session)
         if path.exists():
-            _remove(path)
+            self._remove(path)
 
     def forget_older(self, seconds: float) -> int:
         """Take away those that nobody asked for in so many seconds; how many."""
         before = time.time() - seconds
         old = [path for path in self.folder.iterdir() if path.name != KEY and path.lstat().st_ctime < before]
         for path in old:
-            _remove(path)
+            self._remove(path)
         return len(old)
+
+    def has(self, user: str, session: str) -> bool:
+        """Whether that session has a workspace. Raises Refused."""
+        return self._path(user, session).exists()
+
+    def _held(self, path: Path) -> float:
+        if path not in self.held:
+            self.measure(Workspace(path, self.limit))
+        return self.held[path]
+
+    def _remove(self, path: Path) -> None:
+        self.held.pop(path, None)
+        with tree.opened(path) as folder:
+            tree.empty(folder)
+        path.rmdir()
 
     def _path(self, user: str, session: str) -> Path:
         if not user or not session:
             raise Refused("a workspace is of a user and a session")
-        name = json.dumps([user, session]).encode()
-        return self.folder / hmac.new(self.key, name, hashlib.sha256).hexdigest()[:32]
+        return self.folder / f"{self._hash(user)}-{self._hash(user, session)}"
+
+    def _hash(self, *words: str) -> str:
+        return hmac.new(self.key, json.dumps(words).encode(), hashlib.sha256).hexdigest()[:32]
 
 
-def _remove(path: Path) -> None:
-    with tree.opened(path) as folder:
-        tree.empty(folder)
-    path.rmdir()
-
-
-def open_workspaces(folder: Path, limit: int) -> Workspaces:
+def open_workspaces(folder: Path, limit: int, user_limit: int) -> Workspaces:
     """The workspaces below that folder, its key made where there is none. Raises OSError."""
     folder.chmod(0o700)
     path = folder / KEY
     if not path.exists():
         path.write_bytes(secrets.token_bytes(32))
     path.chmod(0o600)
-    return Workspaces(folder, path.read_bytes(), limit)
+    return Workspaces(folder, path.read_bytes(), limit, user_limit)
