@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -17,6 +18,7 @@ from fastapi.testclient import TestClient
 from passing import HELLO
 from standins.scripted import MODEL, Reply, Script, Scripted, in_turn, running, serving
 
+from sparkctl.agent_spec import AgentsDocument
 from sparkctl.agents.api.app import create_app
 
 OWNER = {"Authorization": f"Bearer {KEY}"}
@@ -50,8 +52,8 @@ def test_the_name_of_the_profile_becomes_the_engines(gateway: World) -> None:
 def test_a_stream_passes_as_it_is(tmp_path: Path) -> None:
     with listening(tmp_path, in_turn(Reply("one two three"))) as (address, model):
         body = json.dumps({**HELLO, "stream": True, "stream_options": {"include_usage": True}})
-        direct = httpx2.post(f"{model.url}/chat/completions", content=body)
-        passed = httpx2.post(f"{address}/v1/chat/completions", content=body, headers=OWNER)
+        direct = httpx2.post(f"{model.url}/chat/completions", content=body, timeout=60)
+        passed = httpx2.post(f"{address}/v1/chat/completions", content=body, headers=OWNER, timeout=60)
     assert passed.headers["content-type"] == direct.headers["content-type"]
     without_time = [
         [{**json.loads(one), "created": 0} for one in events(each.content)[:-1]] for each in (direct, passed)
@@ -94,7 +96,8 @@ def test_an_engine_that_is_away_is_502(tmp_path: Path) -> None:
 
 def test_a_stream_whose_engine_dies_ends_in_an_error(tmp_path: Path) -> None:
     with listening(tmp_path, in_turn(Reply("one two three", dies_after=2))) as (address, _model):
-        answer = httpx2.post(f"{address}/v1/chat/completions", json={**HELLO, "stream": True}, headers=OWNER)
+        body = {**HELLO, "stream": True}
+        answer = httpx2.post(f"{address}/v1/chat/completions", json=body, headers=OWNER, timeout=60)
     told = [json.loads(one) for one in events(answer.content)]
     assert [one["choices"][0]["delta"]["content"] for one in told[:-1]] == ["one ", "two "]
     assert told[-1]["error"]["code"] == "engine_failed"
@@ -104,9 +107,9 @@ def test_a_stream_whose_engine_dies_ends_in_an_error(tmp_path: Path) -> None:
 def test_a_client_that_leaves_ends_the_engines_stream(tmp_path: Path, delay: float) -> None:
     body = {**HELLO, "stream": True}
     with listening(tmp_path, in_turn(Reply("word " * 1000, delay=delay))) as (address, model):
-        with httpx2.stream("POST", f"{address}/v1/chat/completions", json=body, headers=OWNER):
-            assert _within(10, lambda: model.open_streams == 1)
-        assert _within(10, lambda: model.open_streams == 0)
+        with httpx2.stream("POST", f"{address}/v1/chat/completions", json=body, headers=OWNER, timeout=60):
+            assert _within(60, lambda: model.open_streams == 1)
+        assert _within(60, lambda: model.open_streams == 0)
 
 
 def test_the_clients_key_does_not_reach_the_engine_and_ours_does(tmp_path: Path) -> None:
@@ -146,9 +149,33 @@ def test_the_tokens_of_an_answer_are_counted(tmp_path: Path, stream: bool) -> No
 
 
 def test_a_stream_without_usage_counts_its_events(tmp_path: Path) -> None:
+    body = json.dumps({**HELLO, "stream": True}).encode()
     with world(tmp_path, in_turn(Reply("one two three"))) as made:
-        made.client.post("/v1/chat/completions", json={**HELLO, "stream": True})
-        assert _spent(made) == (0, 5)  # three words, the finish, [DONE]
+        made.client.post("/v1/chat/completions", content=body)
+        assert _spent(made) == (len(body) // 3, 5)  # three words, the finish, [DONE]
+
+
+def test_a_request_that_is_left_before_its_answer_counts_what_it_asked(tmp_path: Path) -> None:
+    body = json.dumps(HELLO).encode()
+    with socket.create_server(("127.0.0.1", 0)) as engine:
+        engine.settimeout(30)
+        document = document_of(tmp_path, f"http://127.0.0.1:{engine.getsockname()[1]}/v1")
+        with running(create_app(document)) as address:
+            place = urlsplit(address)
+            with socket.create_connection((str(place.hostname), int(place.port or 0))) as client:
+                head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {KEY}\r\n"
+                client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+                asked, _ = engine.accept()
+            with asked:
+                assert _within(30, lambda: _rows(document) == [(len(body) // 3, 0)])
+
+
+def test_a_request_whose_engine_never_answers_counts_nothing(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        with _before(tmp_path, nobody.getsockname()[1]) as client:
+            client.post("/v1/chat/completions", json=HELLO)
+            assert _rows(client.app.state.platform.document) == []  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -165,8 +192,10 @@ def _ear(heard: list[bytes]) -> Iterator[int]:
 
     def listen() -> None:
         connection, _ = server.accept()
-        with connection:
-            heard.append(connection.recv(65_536))
+        with connection, connection.makefile("rb") as request:
+            head = b"".join(iter(request.readline, b"\r\n"))
+            length = re.search(rb"(?i)content-length: (\d+)", head)
+            heard.append(head + b"\r\n" + request.read(int(length[1]) if length else 0))
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\n\r\n{}")
 
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -188,7 +217,11 @@ def _within(seconds: float, true: Callable[[], bool]) -> bool:
 
 def _spent(made: World) -> tuple[int, int]:
     """What the database says of today's tokens."""
-    with sqlite3.connect(Path(made.document.where.data, "platform.sqlite")) as database:
-        rows = database.execute("SELECT prompt_tokens, completion_tokens FROM spent").fetchall()
-    assert len(rows) == 1
-    return rows[0][0], rows[0][1]
+    (row,) = _rows(made.document)
+    return row
+
+
+def _rows(document: AgentsDocument) -> list[tuple[int, int]]:
+    """The tokens read and written of each user's day."""
+    with sqlite3.connect(Path(document.where.data, "platform.sqlite")) as database:
+        return database.execute("SELECT prompt_tokens, completion_tokens FROM spent").fetchall()

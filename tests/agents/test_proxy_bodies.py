@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from passing import HELLO
 
-from sparkctl.agents.api.raw_body import read_raw
+from sparkctl.agents.api.raw_body import read_raw, refuse_unsafe
 from sparkctl.agents.core.events import Usage
 from sparkctl.agents.core.failure import Refused
-from sparkctl.agents.core.raw_usage import Tail
+from sparkctl.agents.core.raw_usage import UsageReader
 
 PATHS = ("completions", "embeddings", "responses", "chat/completions")
 
@@ -66,6 +66,19 @@ def test_no_engine_is_told_to_fetch(gateway: World, part: str) -> None:
     assert len(gateway.model.bodies) == before
 
 
+@pytest.mark.parametrize("name", ["image", "video", "audio", "im\\u0061ge"])
+@pytest.mark.parametrize("value", ['"http://127.0.0.1:9090/x"', '"/run/secrets/api-key"', '["data:,", "http://a/"]'])
+def test_no_engine_is_told_to_fetch_what_it_embeds(gateway: World, name: str, value: str) -> None:
+    body = f'{{"model": "main", "input": [{{"text": "x", "{name}": {value}}}]}}'
+    answer = gateway.client.post("/v1/embeddings", content=body)
+    assert (answer.status_code, "data: URLs" in answer.text) == (400, True)
+    assert not gateway.model.bodies
+
+
+def test_pictures_in_the_request_may_be_embedded() -> None:
+    refuse_unsafe('{"model": "main", "input": [{"text": "x", "image": "data:image/png;base64,AAAA"}]}')
+
+
 def test_pictures_in_the_request_and_tools_with_addresses_pass(gateway: World) -> None:
     tool = {"type": "function", "function": {"name": "f", "parameters": {"properties": {"image_url": {"type": "x"}}}}}
     body = {**HELLO, "messages": [{"role": "user", "content": [SEEN]}], "tools": [tool]}
@@ -86,6 +99,26 @@ def test_a_body_without_a_model_is_refused(gateway: World) -> None:
 def test_what_is_no_object_with_a_model_is_refused(body: bytes) -> None:
     with pytest.raises(Refused):
         read_raw(body)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"model": "main", "messages": [], "model": "other"}',
+        '{"model": "main", "messages": [], "MODEL": "other"}',
+        '{"Model": "other", "model": "main", "messages": []}',
+        '{"model": "main", "messages": [], "mod\\u0065l": "other"}',
+    ],
+)
+def test_a_model_that_is_named_twice_is_refused(gateway: World, text: str) -> None:
+    answer = gateway.client.post("/v1/chat/completions", content=text)
+    assert (answer.status_code, "names the model twice" in answer.text) == (400, True)
+    assert not gateway.model.bodies
+
+
+def test_a_model_may_be_named_deeper_in_the_body(gateway: World) -> None:
+    body = {**HELLO, "metadata": {"model": "x", "Model": "y"}}
+    assert gateway.client.post("/v1/chat/completions", json=body).status_code == 200
 
 
 TEXT = st.text(st.sampled_from('ab"\\{}[]:, \n\té😀'), max_size=8)
@@ -119,15 +152,47 @@ def test_bytes_behind_the_name_are_the_engines_matter() -> None:
         (b'data: {"usage":{"prompt_tokens":3,"completion_tokens":4,"details":{"a":{}}}}\n\ndata: [DONE]\n\n', (3, 4)),
         (b'{"usage": {"input_tokens": 3, "output_tokens": 4}, "prompt_logprobs": null}', (3, 4)),
         (b'data: {"usage":null}\n\ndata: {"usage":{"prompt_tokens":3}}\n\ndata: {"usage":null}\n\n', (3, 0)),
-        (json.dumps({"content": '"usage": {"prompt_tokens": 9}'}).encode(), (0, 0)),
+        (b'{"usage": {"prompt_tokens": 3}, "prompt_logprobs": [' + b'{"5": {"rank": 1}},' * 2_000 + b"null]}", (3, 0)),
         (b'{"usage": {"prompt_tokens": -9, "completion_tokens": "x"}}', (0, 0)),
-        (b'{"usage": {"prompt_tok', (0, 0)),
-        (b"", (0, 0)),
     ],
 )
-def test_usage_is_found_at_the_end(text: bytes, usage: tuple[int, int]) -> None:
+def test_usage_is_found_wherever_it_stands(text: bytes, usage: tuple[int, int]) -> None:
+    for size in (1, 7, len(text)):
+        assert read(text, size) == Usage(*usage)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"content": '"usage": {"prompt_tokens": 9}'}).encode(),
+        b'{"tools": [{"usage": {"type": "object"}}]}',
+        b'{"usage": {"prompt_tok',
+        b"",
+    ],
+)
+def test_where_no_usage_is_told_it_is_estimated(text: bytes) -> None:
     for size in (1, 7, len(text) or 1):
-        tail = Tail(stream=False)
-        for at in range(0, len(text), size):
-            tail.add(text[at : at + size])
-        assert tail.usage() == Usage(*usage)
+        assert read(text, size) == Usage(len(ASKED) // 3, len(text) // 3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "counted"),
+    [
+        (b'{"url": "data:image/png;base64,' + b"Aa+/" * 9_000 + b'=="}', b'{"url": ""}'),
+        (b'{"url": "data:image\\/png;base64,' + b"A\\/" * 9_000 + b'"}', b'{"url": ""}'),
+        (b"data: " + b"many words, " * 900, b"data: " + b"many words, " * 900),
+    ],
+)
+def test_pictures_are_not_estimated_by_their_bytes(asked: bytes, counted: bytes) -> None:
+    assert UsageReader(asked, stream=False).usage() == Usage(len(counted) // 3, 0)
+
+
+ASKED = b'{"model": "a", "prompt": "b"}'
+
+
+def read(text: bytes, size: int) -> Usage:
+    """What is read of an answer that comes in pieces of so many bytes."""
+    reader = UsageReader(ASKED, stream=False)
+    for at in range(0, len(text), size):
+        reader.add(text[at : at + size])
+    return reader.usage()

@@ -14,7 +14,7 @@ from sparkctl.agents.api.completion import sse
 from sparkctl.agents.api.errors import body_of
 from sparkctl.agents.core.events import Usage
 from sparkctl.agents.core.failure import EngineFailed
-from sparkctl.agents.core.raw_usage import Tail
+from sparkctl.agents.core.raw_usage import UsageReader
 
 KEPT = ("content-type", "content-length", "retry-after", "x-request-id")
 """Headers of an engine that its client gets; the others speak of the connection to the engine."""
@@ -37,13 +37,13 @@ class Passing(Response):
 
     Raises EngineFailed where the engine does not begin to answer, or refuses the gateway's own key. One that breaks
     off in a stream is told by an event of OpenAI's shape; any other answer breaks off as the engine's did. `spent` is
-    told the usage at the end, however that came.
+    told the usage at the end, however that came: not of an answer that the engine did not give.
     """
 
     def __init__(self, session: ClientSession, call: Call, spent: Callable[[Usage], Awaitable[None]]) -> None:
         super().__init__()
         self._session, self._call, self._spent = session, call, spent
-        self._tail: Tail | None = None
+        self._usage: UsageReader | None = UsageReader(call.body, stream=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer, until it ends or the client leaves."""
@@ -55,8 +55,8 @@ class Passing(Response):
             gone.cancel()
             pump.cancel()
             await asyncio.wait({pump, gone})
-            if self._tail is not None:
-                await self._spent(self._tail.usage())
+            if self._usage is not None:
+                await self._spent(self._usage.usage())
         if not left:
             pump.result()
 
@@ -64,13 +64,12 @@ class Passing(Response):
         answer = await self._ask()
         async with answer:
             stream = answer.content_type == EVENT_STREAM
-            if answer.ok:
-                self._tail = Tail(stream=stream)
+            self._usage = UsageReader(self._call.body, stream=stream) if answer.ok else None
             await send({"type": "http.response.start", "status": answer.status, "headers": _headers(answer)})
             try:
                 async for piece in answer.content.iter_any():
-                    if self._tail is not None:
-                        self._tail.add(piece)
+                    if self._usage is not None:
+                        self._usage.add(piece)
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             except (ClientError, TimeoutError) as error:
                 if not stream:
@@ -84,8 +83,10 @@ class Passing(Response):
         try:
             answer = await self._session.post(call.url, data=data, headers=call.headers, allow_redirects=False)
         except (ClientError, TimeoutError) as error:
+            self._usage = None
             raise EngineFailed(f"the model's engine did not answer: {type(error).__name__}") from error
         if answer.status in (401, 403):
+            self._usage = None
             answer.close()
             raise EngineFailed("the model's engine refused the gateway's key")
         return answer

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 from sparkctl.agents.api.access import Caller, Home
 from sparkctl.agents.api.errors import request_id
 from sparkctl.agents.api.passing import Call, Passing
-from sparkctl.agents.api.raw_body import RawBody, read_raw, refuse_addresses
+from sparkctl.agents.api.raw_body import RawBody, read_raw, refuse_unsafe
 from sparkctl.agents.core.endpoints import Served
 from sparkctl.agents.core.events import Usage
 from sparkctl.agents.core.failure import Failure, Refused, Unknown
@@ -87,7 +87,7 @@ async def forward(request: Request, body: RawBody, caller: Principal, platform: 
         served = platform.endpoints.find(body.model or "?")
     except Unknown as failure:
         raise Unknown(f"{failure.message}; GET /v1/models lists all") from failure
-    refuse_addresses(body.text)
+    refuse_unsafe(body.text)
     path = request.scope["path"].removeprefix("/v1")
     call = Call(served.endpoint.url.rstrip("/") + path, headers_for(request, served), body.renamed(served.endpoint.id))
 

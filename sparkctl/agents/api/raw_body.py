@@ -1,4 +1,7 @@
-"""The body of a raw request: read as far as the name of its model, and otherwise left as it is."""
+"""The body of a raw request: read as far as the name of its model, and otherwise left as it is.
+
+It is read whole only where it may hold something that its engine must not get.
+"""
 
 import json
 import re
@@ -11,8 +14,14 @@ DECODER = json.JSONDecoder()
 BLANK = re.compile(r"[ \t\n\r]*")
 MOST_PARTS = 1_000_000
 """Of a body's lists and objects, told by their signs: each takes up to 30 times its bytes once it is read."""
-MEDIA = frozenset({"image_url", "audio_url", "video_url", "file_url"})
-"""Members by which engines are told to fetch: vLLM follows any address and its redirects, SGLang opens files too."""
+MEDIA = frozenset({"image_url", "audio_url", "video_url", "file_url", "image", "audio", "video"})
+"""Members by which engines are told to fetch: vLLM follows any address and its redirects, SGLang opens files too.
+
+Those without `_url` are SGLang's, of what it embeds.
+"""
+SIGNS = ("_url", '"image"', '"audio"', '"video"', "\\u")
+"""A body without all of these has none of them: only `\\u` could hide a letter of a name."""
+MODEL = re.compile('"model"', re.IGNORECASE)
 FETCHED = "images and other media are sent as data: URLs; engines fetch nothing for clients, so {} is refused"
 SHAPE = 'the body must be a JSON object with "model", the name of a model of GET /v1/models'
 
@@ -44,26 +53,35 @@ def read_raw(body: bytes) -> RawBody:
         raise Refused(SHAPE) from error
 
 
-def refuse_addresses(text: str) -> None:
+def refuse_unsafe(text: str) -> None:
     """Refuse a body that has an engine fetch something: it stands where the cluster's own services can be reached.
 
-    Only a body that may name such a member is read. Raises Refused.
+    And one that names its model twice, in whichever case of letters: Ollama takes the last of them, which is not the
+    one that was looked up. Raises Refused.
     """
-    if "_url" not in text and "\\u" not in text:
+    if not any(sign in text for sign in SIGNS) and len(MODEL.findall(text)) == 1:
         return
     try:
-        json.loads(text, object_pairs_hook=_checked)
+        members = json.loads(text, object_pairs_hook=_checked)
     except (ValueError, RecursionError) as error:
         raise Refused(SHAPE) from error
+    if sum(name.lower() == "model" for name, _ in members) > 1:
+        raise Refused("the body names the model twice")
 
 
 def _checked(members: list[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
     for name, value in members:
-        if name in MEDIA:
-            inner = [one for key, one in value if key == "url"] if isinstance(value, tuple) else [value]
-            if any(isinstance(one, str) and not one.startswith("data:") for one in inner):
-                raise Refused(FETCHED.format(name))
+        if name in MEDIA and not all(one.startswith("data:") for one in _addresses(value)):
+            raise Refused(FETCHED.format(name))
     return tuple(members)
+
+
+def _addresses(value: Any) -> list[str]:
+    """What such a member names: itself, its `url`, or each of a list."""
+    if isinstance(value, list):
+        return [one for inner in value for one in _addresses(inner)]
+    inner = [one for key, one in value if key == "url"] if isinstance(value, tuple) else [value]
+    return [one for one in inner if isinstance(one, str)]
 
 
 def _scan(text: str) -> RawBody:
