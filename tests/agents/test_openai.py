@@ -156,6 +156,10 @@ def test_text_from_outside_is_known_again_in_a_clients_history(tmp_path: Path, d
         outputs = ask(user("x"), {"role": "assistant", "tool_calls": [call]}, TOLD, then)
         cut = ask(answer, first, answer, user("and?"), answer, then)
         other = ask(user("hello"), answer, then)
+        assert ask(user("hi"), answer, user("look again"), reply=find).status_code == 200
+        trimmed = ask(user("look again"), answer, then)  # what stood before it is forgotten
+        elsewhere = ask(user("hello"), answer, user("look again"), answer, then)
+    assert (trimmed.status_code, elsewhere.status_code) == (409, 200)
     assert (asked.status_code, outputs.status_code, cut.status_code) == (409, 409, 409)
     assert 'write({"text": "it"}) waits for approval: POST /runs/' in asked.json()["error"]["message"]
     assert (other.status_code, other.json()["choices"][0]["message"]["content"]) == (200, "done")
@@ -285,7 +289,7 @@ def test_what_tools_do_is_told_as_reasoning() -> None:
         ([], "direct", "direct"),
         (["a"], "ab", "ab"),
         (["before the handoff. ", "ab"], "ab", "before the handoff. ab"),
-        (["one"], "other", "one\n\nother"),
+        (["one"], "other", "one"),
     ],
 )
 def test_a_stream_holds_the_whole_answer(tokens: list[str], response: str, content: str) -> None:

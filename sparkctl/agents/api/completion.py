@@ -9,6 +9,7 @@ from agents import TResponseInputItem
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
+from sparkctl.agents.api.answers import Answer
 from sparkctl.agents.api.chat import NoNul
 from sparkctl.agents.core.events import (
     AgentEvent,
@@ -160,15 +161,17 @@ def counted(usage: Usage) -> dict[str, int]:
     return asdict(usage) | {"total_tokens": usage.total_tokens}
 
 
-def facts(done: DoneEvent) -> dict[str, Any]:
+def facts(end: DoneEvent | Answer) -> dict[str, Any]:
     """What an agent's answer has beyond OpenAI's members: they stand under `sparkctl`."""
-    return {
-        "agent_name": done.agent_name,
-        "route": done.route,
-        "citations": [asdict(one) for one in done.citations],
-        "session_id": done.session_id,
-        "run_id": done.run_id,
+    told = {
+        "agent_name": end.agent_name,
+        "route": end.route,
+        "citations": [asdict(one) for one in end.citations],
+        "session_id": end.session_id,
+        "run_id": end.run_id,
     }
+    approval = end.approval if isinstance(end, Answer) else None
+    return told | ({"approval": approval.model_dump()} if approval else {})
 
 
 @dataclass
@@ -179,25 +182,35 @@ class Chunks:
     model: str
     created: int = field(default_factory=lambda: int(time.time()))
     said: str = ""
+    lately: str = ""
+    """Of that what came since an agent began to speak, or a tool answered it: the beginning of its answer."""
 
     def of(self, event: Event) -> list[dict[str, Any]]:
         """An event as chunks: handoffs and tools as `reasoning_content`, the answer as `content`."""
         match event:
             case TokenEvent(text=text):
-                self.said += text
+                self.said, self.lately = self.said + text, self.lately + text
                 return [self.chunk({"content": text})]
-            case DoneEvent():
-                rest = self.rest(event.response)
-                last = self.chunk({}, "stop") | {"sparkctl": facts(event)}
-                return [self.chunk({"content": rest}), last] if rest else [last]
+            case AgentEvent() | ToolResultEvent():
+                self.lately = ""
+            case DoneEvent(response=response):
+                rest = self.rest(response)
+                self.said += rest
+                return [self.chunk({"content": rest})] if rest else []
         told = trace(event)
         return [self.chunk({"reasoning_content": told})] if told else []
 
     def rest(self, response: str) -> str:
-        """What of the whole answer no token has brought."""
+        """What of the whole answer no token has brought. What one has brought is not said again, in no other words."""
         if response.startswith(self.said):
             return response[len(self.said) :]
-        return "" if response in self.said else f"\n\n{response}"
+        return "" if self.lately else f"\n\n{response}"
+
+    def last(self, end: DoneEvent | Answer, *, usage: bool) -> list[dict[str, Any]]:
+        """The end of a stream, where an answer is done or waits; with the whole answer where another was streamed."""
+        whole = {} if self.said.strip().endswith(end.response) else {"response": end.response}
+        chunks = [self.chunk({}, "stop") | {"sparkctl": facts(end) | whole}]
+        return [*chunks, self.usage(end.usage)] if usage else chunks
 
     def chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
         """One chunk."""

@@ -17,12 +17,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from sparkctl.agents.core.failure import Cancelled, Failure, TooLarge, TooMuch, Unauthorized
+from sparkctl.agents.core.failure import Cancelled, Failure, NeedsApproval, TooLarge, TooMuch, Unauthorized
 
 LOG = logging.getLogger("sparkctl.agents")
 LEFT = 499
 """Nobody reads it but the log and the figures: nginx' status for a client that closed its connection."""
-CODES = {401: "unauthorized", 403: "forbidden", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+CODES = {
+    401: "unauthorized",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "too_large",
+}
 TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -38,6 +45,7 @@ UNREAD = ("", "application/x-www-form-urlencoded", "text/plain")
 """Types that clients send by themselves with a body of JSON: curl with `-d` the second."""
 HEADERS = {
     Unauthorized.status: {"WWW-Authenticate": "Bearer"},
+    HTTPStatus.REQUEST_TIMEOUT: {"Connection": "close"},
     TooLarge.status: {"Connection": "close"},  # or the server reads on, for as long as the client likes to send
 }
 
@@ -101,6 +109,8 @@ def add_handlers(app: FastAPI) -> None:
         response = answer(request, error.status, error.code, error.message)
         if isinstance(error, TooMuch):
             response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        if isinstance(error, Cancelled | NeedsApproval):
+            response.headers["X-Should-Retry"] = "false"  # OpenAI's clients repeat what is answered with 409
         return response
 
     @app.exception_handler(ClientDisconnect)
@@ -113,6 +123,8 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:
+        if isinstance(error.__cause__, Failure):  # the key of a request whose body is not read
+            return await failed(request, error.__cause__)
         code = CODES.get(error.status_code, "bad_request" if error.status_code < 500 else "internal")
         allowed = ", ".join(taken(request)) if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else ""
         response = answer(request, error.status_code, code, nowhere(request, error, allowed))

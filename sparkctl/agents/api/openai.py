@@ -1,7 +1,8 @@
 """OpenAI's API: the team as models `sparkctl/auto` and `sparkctl/AGENT`, beside the raw models."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -10,14 +11,16 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ValidationError
 
 from sparkctl.agents.api.access import Caller, Home
+from sparkctl.agents.api.answers import Answer, waiting
 from sparkctl.agents.api.chat import SessionId
 from sparkctl.agents.api.completion import Chunks, CompletionRequest, sse, trace
 from sparkctl.agents.api.errors import body_of
+from sparkctl.agents.api.gone import unless_gone
 from sparkctl.agents.api.passing import EVENT_STREAM
 from sparkctl.agents.api.proxy import AGENTS, ANSWERS, Raw, described, forward
 from sparkctl.agents.core import runtime
 from sparkctl.agents.core.events import ApprovalEvent, DoneEvent, ErrorEvent, Event
-from sparkctl.agents.core.failure import Busy, EngineFailed, Refused, Unknown, failure_of
+from sparkctl.agents.core.failure import EngineFailed, Failure, NeedsApproval, Refused, Unknown, failure_of
 from sparkctl.agents.core.platform import Platform
 from sparkctl.agents.core.principal import Principal, Scope
 from sparkctl.agents.core.tables import new_id
@@ -97,10 +100,11 @@ async def completions(
     run = runtime.run(platform, caller, await to_run(platform, caller, asked, x_session_id))
     chunks = Chunks(f"chatcmpl-{new_id()}", asked.model)
     if not asked.stream:
-        return JSONResponse(await whole(run, chunks))
+        return JSONResponse(await unless_gone(request, whole(run, chunks)))
     first = await anext(run)  # what is refused is refused with a status
     usage = bool(asked.stream_options and asked.stream_options.include_usage)
-    return StreamingResponse(streamed(request, first, run, chunks, usage=usage), media_type=EVENT_STREAM)
+    paused = partial(waiting, platform, caller)
+    return StreamingResponse(streamed(request, first, run, chunks, paused, usage=usage), media_type=EVENT_STREAM)
 
 
 def parse(text: str) -> CompletionRequest:
@@ -131,7 +135,7 @@ async def to_run(platform: Platform, caller: Principal, asked: CompletionRequest
 
 
 async def whole(run: AsyncGenerator[Event, None], chunks: Chunks) -> dict[str, Any]:
-    """The answer at once. Raises Failure where the run ends without one, Busy where it waits for a human."""
+    """The answer at once. Raises Failure where the run ends without one, NeedsApproval where it waits for a human."""
     told: list[str] = []
     async with aclosing(run):
         async for event in run:
@@ -140,25 +144,35 @@ async def whole(run: AsyncGenerator[Event, None], chunks: Chunks) -> dict[str, A
             if isinstance(event, DoneEvent):
                 return chunks.whole(event, "".join(told))
             if isinstance(event, ApprovalEvent):
-                raise Busy(trace(event).strip())
+                raise NeedsApproval(trace(event).strip())
             told.append(trace(event))
     raise EngineFailed("the run ended without an answer")
 
 
 async def streamed(
-    request: Request, first: Event, run: AsyncGenerator[Event, None], chunks: Chunks, *, usage: bool
+    request: Request,
+    first: Event,
+    run: AsyncGenerator[Event, None],
+    chunks: Chunks,
+    paused: Callable[[ApprovalEvent], Awaitable[Answer]],
+    *,
+    usage: bool,
 ) -> AsyncIterator[bytes]:
-    """The chunks of the answer, the first event being known."""
+    """The chunks of the answer, the first event being known; `paused` tells of a run that waits for a human."""
     async with aclosing(run):
         event: Event | None = first
-        while event is not None:
-            if isinstance(event, ErrorEvent):
-                failure = failure_of(event.code, event.message)
-                yield sse(body_of(request, failure.status, failure.code, failure.message).model_dump())
-                return
-            for chunk in chunks.of(event):
-                yield sse(chunk)
-            if isinstance(event, DoneEvent) and usage:
-                yield sse(chunks.usage(event.usage))
-            event = await anext(run, None)
+        try:
+            while event is not None:
+                if isinstance(event, ErrorEvent):
+                    raise failure_of(event.code, event.message)
+                for chunk in chunks.of(event):
+                    yield sse(chunk)
+                if isinstance(event, DoneEvent | ApprovalEvent):
+                    end = event if isinstance(event, DoneEvent) else await paused(event)
+                    for chunk in chunks.last(end, usage=usage):
+                        yield sse(chunk)
+                event = await anext(run, None)
+        except Failure as failure:
+            yield sse(body_of(request, failure.status, failure.code, failure.message).model_dump())
+            return
     yield b"data: [DONE]\n\n"

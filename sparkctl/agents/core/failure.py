@@ -5,6 +5,7 @@ class Failure(Exception):
     """The root: `code` and `status` are of the class, `message` is for the user and never holds a secret.
 
     Failure ── Unknown ── Refused ── Unauthorized ── Forbidden ── Busy ── Cancelled ── TooMuch ── TooLarge
+                                                                  └ NeedsApproval
             ── EngineFailed ── OutOfLimits ── Unavailable
     """
 
@@ -44,6 +45,10 @@ class Busy(Failure):
     """Another run has this session, or the run is not waiting."""
 
     code, status = "busy", 409
+
+
+class NeedsApproval(Busy):
+    """The run waits for a human, whom no repetition of the request replaces."""
 
 
 class Cancelled(Failure):
@@ -88,5 +93,5 @@ class Unavailable(Failure):
 
 def failure_of(code: str, message: str) -> Failure:
     """The failure that a run's last event tells of, as if it had been raised before the run began."""
-    kinds: tuple[type[Failure], ...] = (Unknown, Refused, Forbidden, Busy, Cancelled, OutOfLimits, Unavailable)
+    kinds: list[type[Failure]] = [Unknown, Refused, Forbidden, Busy, Cancelled, TooLarge, OutOfLimits, Unavailable]
     return next((kind for kind in kinds if kind.code == code), EngineFailed)(message)
