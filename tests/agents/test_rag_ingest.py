@@ -4,18 +4,20 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from library_world import GUIDE, PATIENCE, library
-from sqlalchemy import update
+from sqlalchemy import event, make_url, update
 from standins.scripted import DIMENSIONS, Scripted, serving
 
-from sparkctl.agents.core.failure import EngineFailed, TooMuch
+from sparkctl.agents.core.database import connect
+from sparkctl.agents.core.failure import EngineFailed, TooMuch, Unavailable
 from sparkctl.agents.core.tables import Document, Job
 from sparkctl.agents.rag import library as library_room
-from sparkctl.agents.rag.ingest import working
+from sparkctl.agents.rag.ingest import Ingest, working
 from sparkctl.agents.rag.library import Library
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -110,6 +112,20 @@ def test_what_is_at_work_at_the_end_is_given_back(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
+def test_a_job_that_was_taken_as_its_worker_was_ended_is_given_back(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with library(tmp_path, "") as room:
+            job, ingest = await room.add("anna", "guide.md", "", GUIDE), Ingest(room)
+            worker = asyncio.create_task(ingest.work())
+            event.listen(room.database.engine.sync_engine, "commit", lambda _: worker.cancel(), once=True)
+            await asyncio.wait([worker])
+            assert (await room.job("anna", job.id)).state == "running"
+            await ingest.release()
+            assert (await room.job("anna", job.id)).state == "queued"
+
+    asyncio.run(work())
+
+
 def test_without_an_engine_documents_are_found_by_words_and_it_is_said(tmp_path: Path) -> None:
     async def work() -> None:
         async with library(tmp_path, "", AWAY) as room, working(room):
@@ -173,5 +189,52 @@ def test_a_user_has_so_many_documents_waiting(tmp_path: Path, monkeypatch: pytes
             with pytest.raises(TooMuch):
                 await room.add("anna", "more.md", "", GUIDE)
             await room.add("bob", "his.md", "", GUIDE)
+
+    asyncio.run(work())
+
+
+def test_who_has_one_at_work_lets_others_go_first(tmp_path: Path, database: str) -> None:
+    async def work() -> None:
+        async with library(tmp_path, database) as room:
+            for number in range(3):
+                await room.add("anna", f"{number}.md", "", GUIDE)
+            await room.add("bob", "his.md", "", GUIDE)
+            ingest = Ingest(room)
+            taken = [await ingest._claim() for _ in range(4)]
+            assert [job.user for job in taken if job] == ["anna", "bob", "anna", "anna"]
+
+    asyncio.run(work())
+
+
+def test_two_of_one_name_that_end_at_once_leave_the_later(tmp_path: Path, database: str) -> None:
+    async def work() -> None:
+        async with library(tmp_path, database) as room:
+            for number in range(8):
+                older = await room.add("anna", f"{number}.md", "", GUIDE)
+                newer = await room.add("anna", f"{number}.md", "", GUIDE + b"\nMore.\n")
+                ingest = Ingest(room)
+                documents = [await room.document("anna", job.document_id) for job in (older, newer)]
+                jobs = zip((older, newer), documents, strict=True)
+                await asyncio.gather(*(ingest._finish(job, one, [], None) for job, one in jobs))
+                kept = [one.id for one in await room.documents("anna") if one.name == f"{number}.md"]
+                assert kept == [newer.document_id]
+
+    asyncio.run(work())
+
+
+def test_what_a_new_model_must_embed_is_not_forgotten_while_the_database_is_away(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with library(tmp_path, "") as room:
+            async with working(room):
+                await settled(room, await room.add("anna", "guide.md", "", GUIDE))
+            away = connect(make_url("postgresql+asyncpg://anna@127.0.0.1:9/x"))
+            ingest = Ingest(replace(room, database=away))
+            with pytest.raises(Unavailable):
+                await ingest._requeue("other/64")
+            await away.close()
+            ingest.library = room
+            await ingest._requeue("other/64")
+            job = await ingest._claim()
+            assert job is not None
 
     asyncio.run(work())

@@ -20,10 +20,14 @@ QUESTION_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Vectors:
-    """One for each text, and what made them: the model's id and the length of its vectors, as `minilm/384`."""
+    """One for each text, and what made them: the model's id and the length of its vectors, as `minilm/384`.
+
+    `tokens` were read for them.
+    """
 
     rows: list[list[float]]
     tag: str
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,15 @@ class Embedder:
         """The vectors of a document's chunks, in batches, each tried again after `pauses`."""
         rows: list[list[float]] = []
         tags: set[str] = set()
+        tokens = 0
         for first in range(0, len(texts), BATCH):
             made = await self._patiently(list(texts[first : first + BATCH]))
             rows += made.rows
             tags.add(made.tag)
+            tokens += made.tokens
         if len(tags) > 1:
             raise EngineFailed(f"the embeddings model changed while it was used: {', '.join(sorted(tags))}")
-        return Vectors(rows, tags.pop() if tags else "")
+        return Vectors(rows, tags.pop() if tags else "", tokens)
 
     async def _patiently(self, texts: list[str]) -> Vectors:
         for pause in self.pauses:
@@ -70,4 +76,5 @@ class Embedder:
         lengths = {len(row) for row in rows}
         if len(rows) != len(texts) or len(lengths) != 1 or not all(math.isfinite(x) for row in rows for x in row):
             raise EngineFailed(f"the embeddings model gave {len(rows)} vectors for {len(texts)} texts, not all alike")
-        return Vectors(rows, f"{model}/{lengths.pop()}")
+        tokens = (answer.usage and answer.usage.prompt_tokens) or 0  # some engines tell none
+        return Vectors(rows, f"{model}/{lengths.pop()}", tokens)

@@ -73,8 +73,16 @@ class EmbeddedIndex:
         """Nothing is held open."""
 
     def _matrix(self, user: str, length: int, connection: Connection) -> Matrix:
-        version = connection.execute("SELECT number FROM version").fetchone()[0]
-        return self._matrices.get(user, length, version, lambda: _load(connection, version, length))
+        with connection:
+            connection.execute("BEGIN")  # version, count and vectors are of one moment
+            version = connection.execute("SELECT number FROM version").fetchone()[0]
+            return self._matrices.get(
+                user,
+                length,
+                version,
+                lambda: _count(connection, length),
+                lambda count: _load(connection, version, length, count),
+            )
 
     @contextmanager
     def _writing(self, user: str) -> Iterator[Connection]:
@@ -118,10 +126,16 @@ def _forget(connection: Connection, doc_id: str) -> None:
     connection.execute("DELETE FROM chunks WHERE doc = ?", (doc_id,))
 
 
-def _load(connection: Connection, version: int, length: int) -> Matrix:
-    rows = connection.execute("SELECT id, vector FROM vectors WHERE length = ? ORDER BY id", (length,)).fetchall()
-    joined = np.frombuffer(b"".join(row[1] for row in rows), np.float32).reshape(len(rows), length)
-    return Matrix(version, np.array([row[0] for row in rows], np.int64), joined)
+def _count(connection: Connection, length: int) -> int:
+    return int(connection.execute("SELECT count(*) FROM vectors WHERE length = ?", (length,)).fetchone()[0])
+
+
+def _load(connection: Connection, version: int, length: int, count: int) -> Matrix:
+    made = Matrix(version, np.empty(count, np.int64), np.empty((count, length), np.float32))
+    found = connection.execute("SELECT id, vector FROM vectors WHERE length = ? ORDER BY id", (length,))
+    for number, (chunk, vector) in enumerate(found):  # row by row: all of them at once would be in memory twice
+        made.ids[number], made.rows[number] = chunk, np.frombuffer(vector, np.float32)
+    return made
 
 
 def _places(connection: Connection, ids: list[int]) -> list[tuple[str, int]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from sparkctl.agents.core.failure import Unavailable
 from sparkctl.agents.rag.chunks import Chunk
 
 Vector: TypeAlias = Sequence[float]
@@ -11,6 +12,10 @@ RRF_K = 60
 """Reciprocal rank fusion: Cormack, Clarke and Büttcher, SIGIR 2009, found 60 good and little sensitive."""
 DEPTH = 50
 """Ranks of each of the two searches that are fused, at least."""
+
+
+class TooManyVectors(Unavailable):
+    """This user has more vectors than the index searches; words are searched all the same."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class Index(Protocol):
     def search(self, user: str, query: str, vector: Vector | None, limit: int) -> list[Hit]:
         """The best chunks of that user and of nobody else, best first: by words, and by the vector if there is one.
 
-        A query is words, never a language of queries. An empty one is found by its vector alone.
+        A query is words, never a language of queries. An empty one is found by its vector alone. With a vector,
+        raises TooManyVectors where the user has more than it searches.
         """
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from sparkctl.agents.core import tables
 from sparkctl.agents.core.failure import EngineFailed, Failure, Refused
@@ -68,14 +69,19 @@ class Ingest:
     async def _claim(self) -> Job | None:
         now = time.time()
         open_jobs = or_(Job.state == "queued", Job.state == "running") & (Job.until < now)
-        first = select(Job.id).where(open_jobs).order_by(Job.created).limit(1).with_for_update(skip_locked=True)
+        other = aliased(Job)
+        served = Job.user.in_(select(other.user).where(other.state == "running", other.until >= now))
+        in_turn = select(Job.id).where(open_jobs).order_by(served, Job.created)  # first whose user has none at work
+        first = in_turn.limit(1).with_for_update(skip_locked=True)
         claim = update(Job).where(Job.id == first.scalar_subquery(), open_jobs)
         async with self.library.database.begin() as session:
             taken = claim.values(state="running", until=now + LEASE_SECONDS, attempts=Job.attempts + 1)
-            return (await session.scalars(taken.returning(Job))).first()
+            job = (await session.scalars(taken.returning(Job))).first()
+            if job is not None:
+                self._held.add(job.id)  # before the commit: who is cancelled in its midst has the job
+            return job
 
     async def _do(self, job: Job) -> None:
-        self._held.add(job.id)
         async with self._renewed(job):
             work = asyncio.create_task(self._ingest(job))
             try:
@@ -163,11 +169,9 @@ class Ingest:
     async def _finish(self, job: Job, document: Document, chunks: list[Chunk], vectors: Vectors | None) -> list[str]:
         """Make the document ready in place of older ones of its name; the ids that the index must forget."""
         same_name = select(Document).where(Document.user == job.user, Document.name == document.name)
+        ready = update(Document).where(Document.id == document.id)
         async with self.library.database.begin() as session:
-            ready = update(Document).where(Document.id == document.id)
-            await session.execute(
-                ready.values(state="ready", chunks=len(chunks), embedding=_tag_of(vectors), error="")
-            )
+            await _end(session, job, "done", "")  # SQLite locks by writing; PostgreSQL the rows, in order, hereafter
             others = (await session.scalars(same_name.order_by(Document.id).with_for_update())).all()
             if not any(one.id == document.id for one in others):
                 await _end(session, job, "failed", DELETED)
@@ -177,8 +181,10 @@ class Ingest:
                 await session.execute(delete(Document).where(Document.id == document.id))
                 await _end(session, job, "failed", DELETED)
                 return [document.id]
+            await session.execute(
+                ready.values(state="ready", chunks=len(chunks), embedding=_tag_of(vectors), error="")
+            )
             await _keep(session, document.id, chunks)
-            await _end(session, job, "done", "")
             old = [one.id for one in others if (one.created, one.id) < when]
             await session.execute(delete(Document).where(Document.id.in_(old)))
             return old
@@ -194,7 +200,14 @@ class Ingest:
         """Once for each model that answers: embed again what an older one, or none, has embedded."""
         if tag == self._tag:
             return
-        self._tag = tag
+        before, self._tag = self._tag, tag  # at once: two at a time would queue each document twice
+        try:
+            await self._queue_stale(tag)
+        except Failure:
+            self._tag = before
+            raise
+
+    async def _queue_stale(self, tag: str) -> None:
         async with self.library.database.begin() as session:
             waiting = select(Job.document_id).where(Job.state.in_(("queued", "running")))
             stale = select(Document.id, Document.user).where(Document.state == "ready", Document.embedding != tag)

@@ -13,9 +13,9 @@ from sparkctl.agents.core.failure import EngineFailed, Refused, TooMuch, Unknown
 from sparkctl.agents.core.storing import ensure_room
 from sparkctl.agents.core.tables import Chunk, Document, Job, Raw
 from sparkctl.agents.rag.decode import clean
-from sparkctl.agents.rag.embed import Embedder
+from sparkctl.agents.rag.embed import Embedder, Vectors
 from sparkctl.agents.rag.formats import format_of, name_of
-from sparkctl.agents.rag.index import Hit, Index
+from sparkctl.agents.rag.index import Hit, Index, TooManyVectors
 
 MOST_WAITING = 500
 """Documents of one user that wait to be read."""
@@ -23,6 +23,7 @@ WAIT_SECONDS = 30.0
 """After which some of them will have been read."""
 SPARE = 10
 """Hits asked for beyond those wanted: some may be of documents that are gone."""
+BY_WORDS = "this was searched by words alone"
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,15 @@ class Found:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a search found, best first. `mode` is hybrid or words; `note` says why it is less than configured."""
+    """What a search found, best first. `mode` is hybrid or words; `note` says why it is less than configured.
+
+    `tokens` were read by the model that embeds.
+    """
 
     hits: tuple[Found, ...]
     mode: str
     note: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,18 +132,23 @@ class Library:
         asked = clean(query).strip()
         if not asked:
             raise Refused("the query is empty")
-        vector, note = await self._vector(asked)
-        hits = await asyncio.to_thread(self.index.search, user, asked, vector, limit + SPARE)
+        made, note = await self._vector(asked)
+        vector, tokens = (made.rows[0], made.tokens) if made else (None, 0)
+        try:
+            hits = await asyncio.to_thread(self.index.search, user, asked, vector, limit + SPARE)
+        except TooManyVectors as error:
+            vector, note = None, f"{error.message}; {BY_WORDS}"
+            hits = await asyncio.to_thread(self.index.search, user, asked, None, limit + SPARE)
         found = await self._resolve(user, hits)
-        return Answer(tuple(found[:limit]), "words" if vector is None else "hybrid", note)
+        return Answer(tuple(found[:limit]), "words" if vector is None else "hybrid", note, tokens)
 
-    async def _vector(self, query: str) -> tuple[list[float] | None, str]:
+    async def _vector(self, query: str) -> tuple[Vectors | None, str]:
         if self.embedder is None:
             return None, ""
         try:
-            return (await self.embedder.question(query)).rows[0], ""
+            return await self.embedder.question(query), ""
         except EngineFailed as error:
-            return None, f"{error.message}; this was searched by words alone"
+            return None, f"{error.message}; {BY_WORDS}"
 
     async def _resolve(self, user: str, hits: Sequence[Hit]) -> list[Found]:
         places = [(hit.doc_id, hit.chunk) for hit in hits]
