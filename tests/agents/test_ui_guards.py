@@ -1,12 +1,17 @@
 """The web UI against strangers, small screens and failures, in a real Chromium."""
 
+import re
 from pathlib import Path
 
+import pytest
 from agent_world import KEY
 from httpx2 import Client
 from playwright.sync_api import Browser, Page, expect
 from ui_team import TALK, TEAM
 from ui_world import PHONE, UiWorld, ask, over, sign_in, ui_world, visit
+
+from sparkctl.agents.ui import app
+from sparkctl.agents.ui.live import MOST_ANSWERS
 
 PAGES = ("/", "/chat", "/documents", "/agents", "/audit", "/logs")
 
@@ -62,7 +67,7 @@ def test_errors_are_pages_that_say_what_next(visitor: Page) -> None:
 
 
 def test_tries_to_sign_in_are_limited(tmp_path: Path) -> None:
-    with ui_world(tmp_path) as world, Client(base_url=world.url) as client:
+    with ui_world(tmp_path) as world, Client(base_url=world.url, timeout=60) as client:
         client.get("/login")
         for key in ["wrong", "not ascii: é", *["wrong"] * 8, KEY]:
             token = client.cookies["sparkctl-entrance"]
@@ -73,7 +78,7 @@ def test_tries_to_sign_in_are_limited(tmp_path: Path) -> None:
 
 
 def test_strangers_cannot_send_much(ui: UiWorld) -> None:
-    with Client(base_url=ui.url) as client:
+    with Client(base_url=ui.url, timeout=60) as client:
         client.get("/login")
         token = client.cookies["sparkctl-entrance"]
         form = {"key": "x" * 2**17, "csrf": token, "next": "/"}
@@ -82,7 +87,7 @@ def test_strangers_cannot_send_much(ui: UiWorld) -> None:
 
 
 def test_an_idle_session_ends_though_its_page_renews_itself(browser: Browser, tmp_path: Path) -> None:
-    with ui_world(tmp_path, idle_seconds=3) as world, visit(browser, world.url) as made:
+    with ui_world(tmp_path, idle_seconds=12) as world, visit(browser, world.url) as made:
         sign_in(made.page)
         expect(made.page.get_by_role("heading", name="Overview")).to_be_visible()
         made.page.wait_for_url("**/login")
@@ -105,3 +110,19 @@ def test_a_gateway_that_is_killed_in_mid_answer_is_told_without_a_traceback(brow
         page.goto("/")
         expect(page.locator(".banner")).to_contain_text("The gateway does not answer")
         expect(page.locator("main")).not_to_contain_text("Traceback")
+
+
+def test_one_who_asks_for_many_answers_at_once_takes_the_ui_from_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "ANSWERS", MOST_ANSWERS)
+    with ui_world(tmp_path, TALK, team=TEAM) as world, Client(base_url=world.url, timeout=60) as client:
+        client.get("/login")
+        client.post("/login", data={"key": KEY, "csrf": client.cookies["sparkctl-entrance"], "next": "/"})
+        found = re.search(r'name="csrf" value="([^"]+)"', client.get("/chat").text)
+        assert found
+        form = {"csrf": found[1], "message": "coding: slow", "agent": "coding"}
+        answers = [client.post(f"/chat/a{n}", data=form) for n in range(MOST_ANSWERS + 1)]
+        assert [answer.status_code for answer in answers] == [303] * MOST_ANSWERS + [429]
+        assert "answers are being written" in answers[-1].text
+        assert client.get("/agents").status_code == 200

@@ -216,7 +216,7 @@ def test_the_program_serves_what_it_is_told_and_ends_when_told_to(tmp_path: Path
     argv = [sys.executable, "-m", "sparkctl", "agents", "ui", "--config", str(tmp_path / "agents.json")]
     program = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        with Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             page = answered(client, program)
             assert "Sign in" in page.text
             token = {"csrf": client.cookies["sparkctl-entrance"], "key": "sesame"}

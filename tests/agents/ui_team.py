@@ -23,7 +23,7 @@ HOSTILE = """# A heading
 | **bold** | `1 < 2` |
 """
 CITED = "Tensor parallelism sends its tensors over the fabric, at up to **200 Gbit/s** [1]. Nobody said this [7]."
-SLOW_WORDS = 200
+SLOW_WORDS = 2_000
 
 
 @function_tool

@@ -138,7 +138,7 @@ class Visit:
 
     def hear(self, message: ConsoleMessage) -> None:
         """Remember an error or a warning, but for statuses of answers: what they mean is said by the page itself."""
-        status = ("Failed to load resource", "Response Status Error Code")
+        status = ("Failed to load resource", "Response Status Error Code", "htmx:timeout", "htmx:sendAbort")
         if message.type in ("error", "warning") and not message.text.startswith(status):
             self.complaints.append(message.text)
 
@@ -167,6 +167,7 @@ def sign_in(page: Page, key: str = KEY, path: str = "/") -> None:
 def ask(page: Page, message: str) -> None:
     """In the conversation that is open."""
     page.get_by_label("Message", exact=True).fill(message)
+    page.wait_for_load_state()  # until then nothing catches the click, and the browser sends the form itself
     page.get_by_role("button", name="Send").click()
 
 

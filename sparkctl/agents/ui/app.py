@@ -21,7 +21,11 @@ PAGES = ("entrance", "overview", "chat", "documents", "team", "audit", "logs")
 """Modules of `pages/` with a `router`."""
 STATIC = Path(__file__).parent / "static"
 CONNECTIONS = 200
-"""Open streams and calls to the gateway at a time."""
+"""Calls to the gateway at a time."""
+ANSWERS = 200
+"""Answers that are read from the gateway at a time; they take no connection from the calls."""
+KEPT_SECONDS = 3.0
+"""How long an unused connection is kept: below the 5 s after which uvicorn closes it in mid-request."""
 
 
 def create_app(document: AgentsDocument, idle_seconds: float = IDLE_SECONDS) -> FastAPI:
@@ -52,14 +56,16 @@ def node_headers(where: Where) -> dict[str, str]:
 async def opened(document: AgentsDocument, idle_seconds: float) -> AsyncIterator[House]:
     """Everything that pages stand on, closed at the end."""
     where = document.where
-    limits = Limits(max_connections=CONNECTIONS)
+    limits = Limits(max_connections=CONNECTIONS, keepalive_expiry=KEPT_SECONDS)
+    more = Limits(max_connections=ANSWERS, keepalive_expiry=KEPT_SECONDS)
     async with (
         AsyncClient(base_url=where.gateway, trust_env=False, limits=limits) as client,
-        AsyncClient(trust_env=False, headers=node_headers(where)) as looker,
+        AsyncClient(base_url=where.gateway, trust_env=False, limits=more) as streams,
+        AsyncClient(trust_env=False, headers=node_headers(where), limits=limits) as looker,
     ):
         nodes = [Watched(name, url.rstrip("/")) for name, url in where.nodes.items()]
         watch = Watch(client, looker, Watched("gateway", where.gateway.rstrip("/")), nodes)
-        house = House(document, client, Logins(idle_seconds), Attempts(), Lives(), watch)
+        house = House(document, client, streams, Logins(idle_seconds), Attempts(), Lives(), watch)
         watch.start()
         try:
             yield house

@@ -23,7 +23,8 @@ from sparkctl.agents.ui.shapes import (
 )
 from sparkctl.errors import SparkctlError
 
-SECONDS = 10.0
+SECONDS = 30.0
+"""Longest silence of the gateway in a call, and the time to reach it."""
 UPLOAD_SECONDS = 120.0
 AUDIT_ENTRIES, LOG_LINES = 100, 200
 """Of one page."""
@@ -150,7 +151,7 @@ class Gateway:
 
     async def _send(self, method: str, path: str, **more: Any) -> Response:
         try:
-            response = await self.client.request(method, path, headers=self._headers, **more)
+            response = await self.client.request(method, path, headers=self._headers, **{"timeout": SECONDS, **more})
         except HTTPError as error:
             raise away(error) from error
         if response.is_error:

@@ -1,5 +1,6 @@
 """What the web UI's process holds, and who asks it: dependencies of the pages."""
 
+import errno
 import hmac
 from dataclasses import dataclass
 from typing import Annotated
@@ -24,10 +25,11 @@ ENTRANCE_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class House:
-    """Everything that pages stand on."""
+    """Everything that pages stand on. `client` asks the gateway, `streams` reads the answers that it writes."""
 
     document: AgentsDocument
     client: AsyncClient
+    streams: AsyncClient
     logins: Logins
     attempts: Attempts
     lives: Lives
@@ -48,10 +50,11 @@ class FormRefused(SparkctlError):
 
 @dataclass(frozen=True)
 class Visitor:
-    """Who is signed in, and the gateway with their key."""
+    """Who is signed in, and the gateway with their key; `answers` is the same for what is long: answers."""
 
     login: Login
     gateway: Gateway
+    answers: Gateway
 
 
 def house_of(request: Request) -> House:
@@ -75,7 +78,8 @@ def visitor_of(request: Request) -> Visitor:
     login = login_of(request, counts=request.headers.get("X-Renewal") != "yes")
     if login is None:
         raise NotSignedIn("this page is for those who are signed in", fix="sign in")
-    return Visitor(login, Gateway(house_of(request).client, login.key))
+    house = house_of(request)
+    return Visitor(login, Gateway(house.client, login.key), Gateway(house.streams, login.key))
 
 
 async def form_of(request: Request, most: int) -> FormData:
@@ -88,7 +92,13 @@ async def form_of(request: Request, most: int) -> FormData:
     if int(length) > most:
         what = f"this is larger than {most / MIB:g} MiB"
         raise FormRefused(413, what, "send less at once, or raise limits.upload_mib")
-    return await request.form()
+    try:
+        return await request.form()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        what = "there is no room for this on the node's disk"
+        raise FormRefused(503, what, "make some, then send it again") from error
 
 
 async def own_form(request: Request, visitor: "Signed") -> FormData:

@@ -12,6 +12,8 @@ OVER = (404, 409)
 """Statuses of a decision that comes too late: the call does not wait any more."""
 BEAT_SECONDS = 0.1
 """Between two looks of a page at an answer that grows: a model may write faster than anybody reads."""
+MOST_ANSWERS = 8
+"""Answers that are read from the gateway for one login at a time: each holds a connection."""
 KEPT = 200
 """Answers that are kept, for pages that come back; the conversation has them anyway."""
 
@@ -114,6 +116,10 @@ class Lives:
     def running(self, owner: str, session_id: str) -> Live | None:
         """The one that goes on in a conversation."""
         return next((one for one in self.of(owner, session_id) if one.turn.goes_on), None)
+
+    def full(self, owner: str) -> bool:
+        """Whether as many answers as may be are read for an owner."""
+        return sum(one.owner == owner and not one.quiet for one in self.by_id.values()) >= MOST_ANSWERS
 
     def of(self, owner: str, session_id: str) -> list[Live]:
         """All of a conversation, the oldest first."""

@@ -12,7 +12,7 @@ from starlette.datastructures import FormData
 
 from sparkctl.agents.ui.frames import Frames
 from sparkctl.agents.ui.house import FormRefused, Home, House, OwnForm, Signed, Visitor
-from sparkctl.agents.ui.live import Live
+from sparkctl.agents.ui.live import MOST_ANSWERS, Live
 from sparkctl.agents.ui.pages.documents import files_of
 from sparkctl.agents.ui.rendering import page
 from sparkctl.agents.ui.resuming import resumed
@@ -73,14 +73,21 @@ async def send(request: Request, session_id: SessionId, house: Home, visitor: Si
     if house.lives.running(visitor.login.id, session_id):
         raise FormRefused(409, "an answer is being written here", "wait for it, or cancel it")
     images = await kept_images(visitor, form)
+    one_more(house, visitor)
     live = house.lives.add(visitor.login.id, Turn(uuid4().hex, session_id, message, images))
-    live.start(visitor.gateway.chat(message, session_id, str(form.get("agent", "")), images))
+    live.start(visitor.answers.chat(message, session_id, str(form.get("agent", "")), images))
     address = f"/chat/{session_id}"
     if not request.headers.get("HX-Request"):
         return RedirectResponse(address, 303)
     response = page(request, "turn.html", turn=live.turn)
     response.headers["HX-Push-Url"] = address
     return response
+
+
+def one_more(house: House, visitor: Visitor) -> None:
+    """Raises FormRefused where as many answers as may be are being written for this visitor."""
+    if house.lives.full(visitor.login.id):
+        raise FormRefused(429, f"{MOST_ANSWERS} of your answers are being written", "wait for one, or cancel one")
 
 
 async def kept_images(visitor: Visitor, form: FormData) -> tuple[str, ...]:
@@ -154,7 +161,8 @@ async def approve(request: Request, turn_id: str, house: Home, visitor: Signed, 
     call = live.turn.call(str(form.get("call_id", "")))
     if call is None or not call.asks:
         raise FormRefused(409, "this call does not wait any more", "read on")
-    live.decide(call, visitor.gateway.approve(live.turn.run_id, call.id, form.get("allow") == "yes"))
+    one_more(house, visitor)
+    live.decide(call, visitor.answers.approve(live.turn.run_id, call.id, form.get("allow") == "yes"))
     return done(request, live)
 
 
