@@ -71,8 +71,13 @@ class Limits(Part):
     answer_tokens: Amount = Field(default=2_048, description="Most tokens of one answer of a model.")
     body_mib: Amount = Field(default=2, description="Largest JSON request, in MiB.")
     upload_mib: Amount = Field(default=32, description="Largest document or image, in MiB.")
-    stored_mib: Amount = Field(default=4_096, description="Documents and images that one user may keep, in MiB.")
-    requests_per_minute: Amount = Field(default=240, description="Requests of one user in a minute.")
+    stored_mib: Amount = Field(
+        default=4_096,
+        description="Documents and images that one user may keep, and as much again in the sandbox, in MiB.",
+    )
+    requests_per_minute: Amount = Field(
+        default=240, description="Requests of one user in a minute, but those that only read."
+    )
     tokens_per_day: Amount = Field(default=5_000_000, description="Tokens, read and written, of one user in a day.")
 
 

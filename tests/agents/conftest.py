@@ -54,11 +54,18 @@ def sandbox(image: str) -> Iterator[Box]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def hasty(image: str) -> Iterator[Box]:
+    """One whose jobs may take 3 s: for those that must be ended for their time, and for no others."""
+    with box(image, "--seconds=3") as made:
+        yield made
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """The system's Chromium; without its own sandbox, as root cannot have it."""
     with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        made = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"], timeout=180_000)
         yield made
         made.close()
 

@@ -12,7 +12,7 @@ HOST = "pictures.example"
 
 
 def fetched(
-    answer: Answer, path: str = "/a.png", most: int = 10_000, seconds: float = 5, names: Names | None = None
+    answer: Answer, path: str = "/a.png", most: int = 10_000, seconds: float = 60, names: Names | None = None
 ) -> tuple[bytes | Failure, list[bytes]]:
     """What fetching from a server that answers so comes to, and what the server was asked."""
 

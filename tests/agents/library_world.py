@@ -22,7 +22,7 @@ from sparkctl.agents.rag.embedded import EmbeddedIndex
 from sparkctl.agents.rag.library import Library
 
 GUIDE = b"# Guide\nAll about it.\n\n## Install\nPress the turquoise button.\n\n## Remove\nPull the plug.\n"
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 def send(client: TestClient, name: str, content: bytes, media: str = "", **more: Any) -> Response:

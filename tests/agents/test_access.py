@@ -47,7 +47,8 @@ def test_a_revoked_key_ends_at_once_where_it_was_revoked(gateway: World) -> None
     assert gateway.client.delete(f"/keys/{key['id']}").status_code == 204
     assert status(gateway, "/keys", key["key"]) == 401
     assert gateway.client.delete(f"/keys/{key['id']}").status_code == 204  # ended already
-    assert gateway.client.delete("/keys/none").status_code == 404
+    assert gateway.client.delete(f"/keys/{'0' * 32}").status_code == 404
+    assert gateway.client.delete("/keys/%00").status_code == 422
 
 
 def test_a_revoked_key_ends_within_seconds_in_another_worker(tmp_path: Path) -> None:
@@ -91,6 +92,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         {"user": "anna", "days": 1e308},
         {"user": "x" * 129},
         {"user": "anna", "name": "x" * 101},
+        {"user": "anna", "name": "a\0"},
     ],
 )
 def test_a_key_that_cannot_be_is_refused(shared: World, body: dict[str, Any]) -> None:
@@ -158,7 +160,8 @@ def test_a_request_without_a_good_id_gets_one(shared: World, shown: str) -> None
     assert given == response.json()["error"]["request_id"]
 
 
-def test_a_lookup_is_read_from_the_database_once(gateway: World) -> None:
+def test_a_lookup_is_read_from_the_database_once(gateway: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "CACHE_SECONDS", 600.0)
     key = made(gateway, scopes=["admin"])["key"]
     assert status(gateway, "/keys", key) == 200
     platform = gateway.client.app.state.platform  # type: ignore[attr-defined]

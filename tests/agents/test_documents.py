@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from agent_world import World, world
 from callers import bearer, made
+from conversing import in_turn_of
 from library_world import GUIDE, encrypted, ended, ingested, names, pdf_of, refused, send
+from standins.scripted import Reply
+from working import booked
 
 
 @pytest.fixture
@@ -193,6 +196,20 @@ def test_with_embeddings_the_search_is_hybrid(embedding: World) -> None:
     found = embedding.client.post("/search", json={"query": "turquoise", "limit": 2}).json()
     assert (found["mode"], len(found["results"])) == ("hybrid", 2)
     assert embedding.client.get(f"/documents/{doc_id}").json()["embedding"] == "scripted/64"
+    assert booked(embedding.client) == [(1, 1, 0)]
+
+
+def test_a_search_by_the_rag_agent_books_its_vector_with_the_run(tmp_path: Path) -> None:
+    script = in_turn_of(Reply(calls=(("search_knowledge_base", '{"query": "turquoise"}'),)), Reply(text="x"))
+    with world(tmp_path, script, rag={"embeddings": "main"}) as gateway:
+        gateway.client.post("/chat", json={"message": "turquoise?", "agent_type": "rag"})
+        assert booked(gateway.client) == [(1, 21, 10)]
+
+
+def test_who_has_used_up_the_day_searches_no_more(tmp_path: Path) -> None:
+    with world(tmp_path, limits={"tokens_per_day": 1}) as gateway:
+        gateway.client.post("/chat", json={"message": "hello"})
+        assert gateway.client.post("/search", json={"query": "turquoise"}).status_code == 429
 
 
 def test_documents_outlive_the_process(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from sparkctl.agent_spec import Fetch
 from sparkctl.agents.core.failure import Refused, Unavailable
 from sparkctl.agents.images.fetch import Network, fetch, is_public
 
-RULES = Fetch(hosts=(HOST,), seconds=5)
+RULES = Fetch(hosts=(HOST,), seconds=60)
 
 
 PUBLIC = IPv4Address("93.184.215.14")
@@ -165,7 +165,7 @@ def test_a_name_that_changes_its_address_is_asked_once_and_the_first_address_is_
     async def work() -> None:
         async with listening(fixed(ok(b"inside"))) as (port, heads):
             names = Names(["127.0.0.2"], ["127.0.0.1"])  # nothing listens on the first
-            rules = Fetch(hosts=(f"{HOST}:{port}",), seconds=5)
+            rules = Fetch(hosts=(f"{HOST}:{port}",), seconds=60)
             network = Network(names, lambda address: address == ip_address("127.0.0.2"))
             with pytest.raises(Unavailable, match="takes no connection"):
                 await fetch(f"http://{HOST}:{port}/", rules, 10_000, network)

@@ -25,7 +25,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
         async with listening(fixed(ok(b"inside"))) as (secret, heads):
             where = f"HTTP/1.1 {status} X\r\nLocation: http://127.0.0.1:{secret}/\r\nContent-Length: 0\r\n\r\n"
             async with listening(fixed(where.encode())) as (port, _):
-                rules = Fetch(hosts=(f"{HOST}:{port}", f"127.0.0.1:{secret}"), seconds=5)
+                rules = Fetch(hosts=(f"{HOST}:{port}", f"127.0.0.1:{secret}"), seconds=60)
                 with pytest.raises(Refused, match="redirects"):
                     network = Network(Names(["127.0.0.1"]), lambda _: True)
                     await fetch(f"http://{HOST}:{port}/", rules, 10_000, network)
@@ -107,7 +107,7 @@ def test_the_certificate_must_be_of_the_name_that_was_asked(tmp_path: Path, name
         async with listening(fixed(ok(b"x")), server_tls(tmp_path, name)) as (port, _):
             trust = ssl.create_default_context(cafile=tmp_path / "cert.pem")
             network = Network(Names(["127.0.0.1"]), lambda _: True, trust)
-            rules = Fetch(hosts=(f"{HOST}:{port}",), seconds=5)
+            rules = Fetch(hosts=(f"{HOST}:{port}",), seconds=60)
             return await fetch(f"https://{HOST}:{port}/", rules, 10_000, network)
 
     if trusted:

@@ -9,14 +9,16 @@ from callers import bearer, made, status
 from prometheus_client.parser import text_string_to_metric_families
 from standins.scripted import Reply
 
+from sparkctl.agents.core import metrics
 from sparkctl.agents.core.metrics import TOOLS, Metrics
 
 KEY = "key-of-the-scraper"
 
 
 @pytest.fixture
-def measured(tmp_path: Path) -> Iterator[World]:
-    """A gateway with a key for scrapes."""
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A gateway with a key for scrapes, which waits for its engine."""
+    monkeypatch.setattr(metrics, "LOOK_SECONDS", 60.0)
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "metrics-key").write_text(KEY)
     with world(tmp_path) as gateway:
@@ -90,7 +92,7 @@ def test_labels_have_bounds(measured: World) -> None:
 
 
 def test_a_model_that_makes_up_tools_makes_no_figures_of_them() -> None:
-    metrics = Metrics()
-    names = {metrics._tool(f"tool-{number}") for number in range(3 * TOOLS)}
+    seen = Metrics()
+    names = {seen._tool(f"tool-{number}") for number in range(3 * TOOLS)}
     assert len(names) == TOOLS + 1
     assert "other" in names

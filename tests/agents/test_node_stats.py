@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from working import until
 
 from sparkctl.agents.node import cards
 from sparkctl.agents.node.cards import Cards
@@ -26,6 +27,7 @@ from sparkctl.agents.ui.watch import LOOK_SECONDS
 KEY = "key-of-the-node"
 SPARK = "0, NVIDIA GB10, 37, [N/A], [N/A], 41, 11.17"
 CARD = "1, NVIDIA H200, 100, 143771, 2048, 55, 612.50"
+LIMIT = cards.SECONDS
 
 
 def file(path: Path, content: str) -> None:
@@ -35,8 +37,9 @@ def file(path: Path, content: str) -> None:
 
 
 @pytest.fixture
-def spark(tmp_path: Path) -> Place:
-    """A Spark with one cable: files as its kernel has them, and a stand-in for nvidia-smi."""
+def spark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A Spark with one cable: files as its kernel has them, and a stand-in for nvidia-smi, which is waited for."""
+    monkeypatch.setattr(cards, "SECONDS", 60)
     proc, sys_ = tmp_path / "proc", tmp_path / "sys"
     file(proc / "meminfo", "MemTotal: 127535084 kB\nMemAvailable: 118000000 kB\nSwapTotal: 16 kB\nSwapFree: 4 kB\n")
     file(proc / "uptime", "60.5 100.0\n")
@@ -111,12 +114,13 @@ def test_a_driver_that_fails_and_a_kernel_without_pressure(spark: Place, tmp_pat
 def test_a_driver_that_hangs_is_asked_once_and_makes_no_node_silent(
     spark: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert cards.SECONDS < LOOK_SECONDS
+    assert LIMIT < LOOK_SECONDS
     asked = tmp_path / "asked"
     (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho $$ >>{asked}\nexec sleep 600\n")
     monkeypatch.setattr(cards, "SECONDS", 1)
     monkeypatch.setattr(subprocess.Popen, "kill", lambda _process: None)  # as if it hung within the driver
     assert [look(spark).gpus for _ in range(2)] == [(), ()]
+    until(lambda: asked.is_file() and asked.read_text().endswith("\n"))
     (process,) = map(int, asked.read_text().split())
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)

@@ -20,6 +20,7 @@ ENGINE = "http://127.0.0.1:1/v1"
 async def refused(platform: Platform, principal: Principal) -> TooMuch | None:
     """How the next request of that user is refused, if it is."""
     try:
+        await quota.count(platform, principal)
         await quota.check(platform, principal)
     except TooMuch as error:
         return error

@@ -12,15 +12,16 @@ from urllib.parse import urlsplit
 
 import pytest
 from agent_world import KEY, document_of, world
-from conversing import echo, played, to
+from conversing import echo, played, streamed, to
 from fastapi.testclient import TestClient
 from own_kinds import TEAM
 from postgres import Postgres
-from sqlalchemy import URL, update
+from sqlalchemy import URL, select, update
 from standins.scripted import Reply, running, serving
 from working import AUTHORIZED, LOOK_UP, SLOW, WRITE, at_work, booked, run_of, two_processes, until
 
 from sparkctl.agents.api.app import create_app
+from sparkctl.agents.core import platform
 from sparkctl.agents.core.database import connect, url_of
 from sparkctl.agents.core.platform import Platform, opened
 from sparkctl.agents.core.principal import Principal
@@ -36,12 +37,19 @@ def test_text_from_outside_stays_in_a_session(tmp_path: Path) -> None:
     assert ["approval" in answer for answer in answers] == [False, False, True]
 
 
-@pytest.mark.parametrize("path", ["/chat/stream", "/chat"])
-def test_a_client_that_goes_away_ends_the_work(tmp_path: Path, path: str) -> None:
-    with serving(played(to("writer"), SLOW)) as model:
+ASKED = {"message": "long", "session_id": "s"}
+COMPLETION = {"model": "sparkctl/auto", "messages": [{"role": "user", "content": "long"}]}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/chat/stream", ASKED), ("/chat", ASKED), ("/v1/chat/completions", COMPLETION)],
+)
+def test_a_client_that_goes_away_ends_the_work(tmp_path: Path, path: str, body: dict[str, Any]) -> None:
+    with serving(played(to("writer"), Reply("word", delay=3_600))) as model:
         app = create_app(document_of(tmp_path, model.url, team=TEAM))
         with running(app) as address:
-            hung_up(address, path, {"message": "long", "session_id": "s"}, lambda: model.open_streams)
+            hung_up(address, path, body, lambda: model.open_streams)
             until(lambda: model.open_streams == 0)
             until(lambda: not app.state.platform.runs)
 
@@ -68,6 +76,34 @@ async def closed_after(platform: Platform, seconds: float) -> str:
     while platform.runs:
         await asyncio.sleep(0.001)
     return run_id
+
+
+def test_a_call_that_is_broken_off_is_booked_by_a_guess(tmp_path: Path) -> None:
+    with world(tmp_path, played(to("writer"), SLOW), team=TEAM) as gateway:
+        with at_work(gateway.client, gateway.model, {"message": "long " * 100, "session_id": "s"}):
+            run_id = run_of(gateway.client, "s")
+            runs = gateway.client.app.state.platform.runs  # type: ignore[attr-defined]
+            until(lambda: len(runs[run_id].said) > 4)
+            gateway.client.post(f"/runs/{run_id}/cancel")
+        ((requests, prompt, completion),) = booked(gateway.client)
+    assert requests == 1
+    assert 10 + 500 // 3 <= prompt < 1_000  # the router's call as its engine counted it, and the writer's
+    assert 5 + 5 <= completion < 5 + 400
+
+
+def test_a_router_that_is_broken_off_is_booked_by_a_guess(tmp_path: Path) -> None:
+    slow = Reply(calls=(("answer_directly", "{}"),), delay=60)
+    with world(tmp_path, played(slow), team=TEAM) as gateway:
+        told: list[Any] = []
+        body = {"message": "long " * 100, "session_id": "s"}
+        thread = threading.Thread(target=lambda: told.extend(streamed(gateway.client, "/chat/stream", body)))
+        thread.start()
+        until(lambda: gateway.model.bodies)
+        gateway.client.post(f"/runs/{run_of(gateway.client, 's')}/cancel")
+        thread.join(30)
+        ((requests, prompt, completion),) = booked(gateway.client)
+    assert (requests, completion) == (1, 0)
+    assert 500 // 3 <= prompt < 1_000
 
 
 def hung_up(address: str, path: str, body: dict[str, Any], then: Callable[[], object]) -> None:
@@ -105,7 +141,74 @@ def test_runs_of_a_process_that_died_are_buried(tmp_path: Path, database: str) -
             found = third.get(f"/runs/{run_id}").json()
             assert (found["state"], found["error"]) == ("failed", "the process that had it ended")
             assert other.post("/chat", json={"message": "b", "session_id": "s"}).status_code == 200
-        assert model.open_streams == 0
+        until(lambda: model.open_streams == 0)
+
+
+def test_runs_of_a_process_that_died_are_buried_by_those_that_live(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "BURY_SECONDS", 0.1)
+    with world(tmp_path, played(to("writer"), echo), database, team=TEAM) as gateway:
+        run_id = gateway.client.post("/chat", json={"message": "a", "session_id": "s"}).json()["run_id"]
+        long_ago = {"state": "running", "started": time.time() - 400, "ended": None}
+        asyncio.run(change(url_of(gateway.document.where), run_id, long_ago))
+        assert run_of(gateway.client, "s") == ""  # nobody has it, though its row says so
+        until(lambda: gateway.client.get(f"/runs/{run_id}").json()["state"] == "failed")
+
+
+def test_a_run_without_a_session_waits_for_a_day(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "BURY_SECONDS", 0.1)
+    asked = {"model": "sparkctl/writer", "messages": [{"role": "user", "content": "secret"}]}
+    with world(tmp_path, played(to("writer"), LOOK_UP, WRITE, LOOK_UP, WRITE), database, team=TEAM) as gateway:
+        kept = gateway.client.post("/chat", json={"message": "a", "agent_type": "writer"}).json()["run_id"]
+        assert gateway.client.post("/v1/chat/completions", json=asked).status_code == 409
+        url = url_of(gateway.document.where)
+        (run_id,) = (one.id for one in asyncio.run(waiting(url)) if one.id != kept)
+        for name in (run_id, kept):
+            asyncio.run(change(url, name, {"started": time.time() - 90_000}))
+        until(lambda: gateway.client.get(f"/runs/{run_id}").json()["state"] == "cancelled")
+        assert [one.id for one in asyncio.run(waiting(url))] == [kept]  # it is in the list of sessions
+        found = gateway.client.get(f"/runs/{run_id}").json()
+    assert (found["approval"], found["error"], found["ended"] is None) == (None, "it waited for a day", False)
+
+
+async def waiting(url: URL) -> list[Run]:
+    """The runs that keep a conversation until a human decides."""
+    database = connect(url)
+    async with database.begin() as session:
+        found = list(await session.scalars(select(Run).where(Run.paused.is_not(None) & (Run.state == "waiting"))))
+    await database.close()
+    return found
+
+
+def test_a_run_that_is_cancelled_by_another_process_does_not_wait_instead(
+    tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "WATCH_SECONDS", 3_600)  # it pauses before it looks
+    cancelled = threading.Event()
+
+    def write(_body: dict[str, Any]) -> Reply:
+        cancelled.wait(30)
+        return WRITE
+
+    with two_processes(tmp_path, database, played(to("writer"), LOOK_UP, write)) as (one, other, model):
+        told: list[Any] = []
+        body = {"message": "write", "session_id": "s"}
+        thread = threading.Thread(target=lambda: told.extend(streamed(one, "/chat/stream", body)))
+        thread.start()
+        until(lambda: len(model.bodies) == 3)
+        run_id = run_of(other, "s")
+        assert other.post(f"/runs/{run_id}/cancel").json()["state"] == "cancelling"
+        cancelled.set()
+        thread.join(30)
+        found = other.get(f"/runs/{run_id}").json()
+        items = other.get("/sessions/s").json()["items"]
+        assert booked(one) == [(1, 30, 15)]
+    assert (told[-1][0], told[-1][1]["code"]) == ("error", "cancelled")
+    assert (found["state"], found["approval"], found["ended"] is None) == ("cancelled", None, False)
+    assert "cut off" in items[1]["text"]
 
 
 async def change(url: URL, run_id: str, values: dict[str, Any]) -> None:
@@ -133,6 +236,7 @@ def test_a_database_that_goes_away_and_returns(tmp_path: Path, postgres: Postgre
                 postgres.start()
         assert (told[-1][0], told[-1][1]["code"]) == ("error", "unavailable")
         until(lambda: gateway.client.get(f"/runs/{run_id}").json().get("state") == "failed")
-        assert booked(gateway.client) == [(1, 10, 5)]
+        ((requests, prompt, completion),) = booked(gateway.client)
+        assert (requests, prompt < 100, completion < 4_000) == (1, True, True)  # written later, and once
         assert len(gateway.client.get("/sessions/s").json()["items"]) == 2
         assert gateway.client.post("/chat", json={"message": "next", "session_id": "s"}).status_code == 200

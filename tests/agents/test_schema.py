@@ -46,7 +46,7 @@ def _faults(operation: APIOperation[Any, Any, Any, Any]) -> Iterator[str]:
     @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
     @given(case=operation.as_strategy())
     def ask(case: schemathesis.Case[Any]) -> None:
-        case.call_and_validate(headers={"Authorization": f"Bearer {KEY}"}, checks=CHECKS)
+        case.call_and_validate(headers={"Authorization": f"Bearer {KEY}"}, checks=CHECKS, timeout=120)
 
     try:
         ask()

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from agent_world import KEY, World, world
 from conversing import echo, played, to
 from own_kinds import TEAM
 from standins.scripted import Reply
 
+from sparkctl.agents.core import listings
 from sparkctl.agents.core.history import fitting, tool_items
 
 LOOK_UP = Reply(calls=(("look_up", '{"word": "a"}'),))
@@ -75,7 +77,8 @@ def test_another_user_sees_nothing_of_it(tmp_path: Path, database: str) -> None:
         assert "secret" not in str(gateway.model.bodies[-1])
 
 
-def test_the_team_is_listed_with_its_health(tmp_path: Path) -> None:
+def test_the_team_is_listed_with_its_health(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listings, "WAIT_SECONDS", 60.0)
     with world(tmp_path, team=TEAM) as gateway:
         found = {one["name"]: one for one in gateway.client.get("/agents").json()}
         gateway.client.get("/agents")

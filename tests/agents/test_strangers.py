@@ -133,3 +133,19 @@ def test_a_burst_is_told_when_to_come_back(tmp_path: Path) -> None:
         assert 1 <= int(answers[-1].headers["Retry-After"]) <= 60
         assert answers[-1].json()["error"]["code"] == "rate_limited"
         assert burst(gateway, ben, 1)[0].status_code == 200
+
+
+def test_whatever_changes_or_searches_counts_in_the_minute_once_and_reading_does_not(tmp_path: Path) -> None:
+    with world(tmp_path, limits={"requests_per_minute": 5}) as gateway:
+        anna = bearer(made(gateway, "anna")["key"])
+        post = gateway.client.post
+        assert post("/chat", json={"message": "hello"}, headers=anna).status_code == 200
+        raw = {"model": "main", "messages": [{"role": "user", "content": "hello"}]}
+        assert post("/v1/chat/completions", json=raw, headers=anna).status_code == 200
+        assert post("/search", json={"query": "a word"}, headers=anna).status_code == 200
+        assert post("/uploads", files={"file": ("a.png", b"x", "image/png")}, headers=anna).status_code < 429
+        assert gateway.client.delete(f"/documents/{NOBODYS}", headers=anna).status_code == 404
+        for path in ("/tokens", "/search", "/documents", "/uploads", "/chat"):
+            answer = post(path, json={}, headers=anna)
+            assert (answer.status_code, "Retry-After" in answer.headers) == (429, True), path
+        assert [gateway.client.get("/sessions", headers=anna).status_code for _ in range(10)] == [200] * 10

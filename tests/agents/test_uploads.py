@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sparkctl.agents.core.platform import opened
 from sparkctl.agents.core.principal import Principal
 from sparkctl.agents.core.tables import Upload
 from sparkctl.agents.images import uploads
+from sparkctl.agents.images.check import first_frame
 
 FORM = "multipart/form-data; boundary=b"
 
@@ -170,12 +172,12 @@ def drip(port: int) -> tuple[int, bytes]:
         "Content-Type: multipart/form-data; boundary=b\r\n\r\n"
     )
     part = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n'
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as link:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as link:
         link.sendall(head.encode() + b"%x\r\n%s\r\n" % (len(part), part))
         for sent in pieces_on(link):
             if sent >= 64 * 2**20:
                 break
-        link.setblocking(True)
+        link.settimeout(60)
         return sent, link.recv(65536)
 
 
@@ -218,3 +220,33 @@ def test_a_data_url_is_kept_like_an_upload(tmp_path: Path) -> None:
             assert len(await uploads.uploads_of(platform, ann)) == 2
 
     asyncio.run(work())
+
+
+def test_one_picture_is_decoded_at_a_time_also_where_who_asked_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended, most = [0], [0], [0]
+
+    def decode(data: bytes, media: str) -> bytes | None:
+        begun[0] += 1
+        most[0] = max(most[0], begun[0] - ended[0])
+        time.sleep(0.05)
+        still = first_frame(data, media)
+        ended[0] += 1
+        return still
+
+    async def work() -> None:
+        async with opened(document_of(tmp_path, "http://127.0.0.1:9/v1")) as platform:
+            anna = Principal("anna")
+            kept = await uploads.store(platform, anna, moving("GIF"))
+            asked = [asyncio.create_task(uploads.data_url(platform, anna, kept.id)) for _ in range(6)]
+            while not begun[0]:
+                await asyncio.sleep(0.001)
+            asked[0].cancel()
+            urls = await asyncio.gather(*asked, return_exceptions=True)
+        assert [str(url).startswith("data:image/png;base64,") for url in urls[1:]] == [True] * 5
+        assert isinstance(urls[0], asyncio.CancelledError)
+
+    monkeypatch.setattr(uploads, "first_frame", decode)
+    asyncio.run(work())
+    assert most[0] == 1

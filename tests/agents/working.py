@@ -17,7 +17,7 @@ from standins.scripted import Reply, Script, Scripted, serving
 from sparkctl.agents.api.app import create_app
 from sparkctl.agents.core.tables import Spent
 
-SLOW = Reply(text="word " * 400, delay=0.05)
+SLOW = Reply(text="word " * 4_000, delay=0.05)
 
 
 LOOK_UP = Reply(text="Looking.", calls=(("look_up", '{"word": "a"}'),))

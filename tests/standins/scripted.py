@@ -181,7 +181,9 @@ def running(app: FastAPI) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(10)
+        thread.join(60)
+        if thread.is_alive():
+            raise RuntimeError("the server did not end")
 
 
 @contextmanager

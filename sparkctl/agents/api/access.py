@@ -6,8 +6,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.types import Scope as Asked
 
-from sparkctl.agents.core import keys
+from sparkctl.agents.core import keys, quota
 from sparkctl.agents.core.failure import Refused, Unauthorized
 from sparkctl.agents.core.platform import Platform
 from sparkctl.agents.core.principal import Principal, Scope
@@ -34,7 +35,13 @@ Home = Annotated[Platform, Depends(platform_of)]
 async def principal_of(
     request: Request, platform: Home, shown: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)]
 ) -> Principal:
-    """Who the shown key or token belongs to. Raises Unauthorized."""
+    """Who the shown key or token belongs to, found once; what does more than read counts in their minute.
+
+    Raises Unauthorized, TooMuch.
+    """
+    known: Principal | None = getattr(request.state, "principal", None)
+    if known is not None:
+        return known
     if shown is None:
         raise Unauthorized("send the key as: Authorization: Bearer KEY")
     try:
@@ -43,7 +50,16 @@ async def principal_of(
         await platform.journal.refused(request.client.host if request.client else "", error.message)
         raise
     request.state.user = principal.user
+    if request.method != "GET":
+        await quota.count(platform, principal)
+    request.state.principal = principal
     return principal
+
+
+async def enter(asked: Asked) -> None:
+    """Find who asks before the body of the request is read. Raises Unauthorized, TooMuch, Unavailable."""
+    request = Request(asked)
+    await principal_of(request, await platform_of(request), await BEARER(request))
 
 
 async def enterable(platform: Platform) -> None:

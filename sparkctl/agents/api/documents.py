@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sparkctl.agents.api.access import Caller, Home
 from sparkctl.agents.api.multipart import file_body, one_file
+from sparkctl.agents.core import quota
+from sparkctl.agents.core.events import Usage
 from sparkctl.agents.core.failure import TooLarge
 from sparkctl.agents.core.principal import Scope
 
@@ -147,7 +149,10 @@ async def remove(document_id: Known, caller: Caller, platform: Home) -> None:
 async def search(body: SearchRequest, caller: Caller, platform: Home) -> SearchBody:
     """The chunks of your documents that fit a question best."""
     caller.require(Scope.DOCUMENTS)
+    await quota.check(platform, caller)
     limit = body.limit or platform.document.agents.rag.results
     found = await platform.library.search(caller.user, body.query, limit)
+    if found.tokens:
+        await quota.spend(platform, caller, Usage(found.tokens))
     results = [FoundBody.model_validate(one) for one in found.hits]
     return SearchBody(results=results, mode=found.mode, note=found.note)

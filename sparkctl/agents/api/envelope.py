@@ -1,5 +1,6 @@
 """What surrounds every request: its id, its line in the log, its figures, and the limit of its body. Pure ASGI."""
 
+import asyncio
 import logging
 import re
 import time
@@ -11,7 +12,9 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sparkctl.agent_spec import Limits
+from sparkctl.agents.api.access import enter
 from sparkctl.agents.api.errors import METHODS
+from sparkctl.agents.core.failure import Failure
 from sparkctl.agents.core.log import REQUEST
 from sparkctl.agents.core.metrics import Metrics
 
@@ -21,6 +24,8 @@ UPLOADS = ("/documents", "/uploads", "/v1/chat/completions")
 """Paths that take files: the last as data URLs."""
 FRAME = 64 * 1024
 """Bytes that multipart puts around a file."""
+BODY_SECONDS = 30.0
+"""How long a client may be silent before its body is whole."""
 DIGITS = 19
 """Those of a Content-Length that are read: more make no difference, and Python refuses to read thousands."""
 WATCHED = ("/health", "/metrics", "/logs")
@@ -101,7 +106,11 @@ class Exchange:
 
 
 class BodyLimit:
-    """Refuses a body above its limit with 413: by its Content-Length at once, else where the limit is passed."""
+    """Refuses a body above its limit with 413: by its Content-Length at once, else where the limit is passed.
+
+    Nothing is read before the key; 408 where nothing comes for `BODY_SECONDS`. What stops a body has to be an
+    HTTPException: FastAPI takes everything else for a body that is no JSON.
+    """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self.app, self.limits = app, limits
@@ -117,12 +126,17 @@ class BodyLimit:
         told = Headers(scope=scope).get("content-length", "")
         counted = told.isascii() and told.isdigit()
         read = int(told[:DIGITS]) if counted else 0
+        whole = False
 
         async def limited() -> Message:
-            nonlocal read
+            nonlocal read, whole
+            if whole:
+                return await receive()
             if read > most:
                 raise HTTPException(413, f"the body is larger than {mib} MiB")
-            message = await receive()
+            await entered(scope)
+            message = await next_of(receive)
+            whole = not message.get("more_body", False)
             if not counted:
                 read += len(message.get("body", b""))
             if read > most:
@@ -130,3 +144,20 @@ class BodyLimit:
             return message
 
         await self.app(scope, limited, send)
+
+
+async def entered(scope: Scope) -> None:
+    """Who asks must be known. Raises HTTPException, from the failure."""
+    try:
+        await enter(scope)
+    except Failure as failure:
+        raise HTTPException(failure.status) from failure
+
+
+async def next_of(receive: Receive) -> Message:
+    """The next piece of a body. Raises HTTPException where it does not come."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await receive()
+    except TimeoutError as error:
+        raise HTTPException(408, f"nothing more of the body came for {BODY_SECONDS:g} s") from error

@@ -3,16 +3,18 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from sparkctl.agents.api.access import Caller, Home
+from sparkctl.agents.api.chat import NoNul
 from sparkctl.agents.core import keys
 from sparkctl.agents.core.failure import Forbidden, Refused
 from sparkctl.agents.core.principal import USER, Scope
 from sparkctl.agents.core.tables import Key
 
 router = APIRouter(tags=["access"])
+KeyId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,64}$", description="An id that POST /keys gave.")]
 USE = (Scope.CHAT, Scope.DOCUMENTS, Scope.CODE)
 """What a key is for unless it is said otherwise: everything but other users."""
 
@@ -21,7 +23,7 @@ class KeyRequest(BaseModel):
     """For whom, for what, and for how long."""
 
     user: str = Field(pattern=USER.pattern.removesuffix(r"\Z") + "$", description="Who will show it.")
-    name: str = Field(default="", max_length=100, description="What it is for, in your words.")
+    name: NoNul = Field(default="", max_length=100, description="What it is for, in your words.")
     scopes: list[Scope] = Field(default=list(USE), min_length=1, max_length=10)
     days: Annotated[float, Field(gt=0, le=3_650)] | None = Field(default=None, description="Null: until revoked.")
 
@@ -80,7 +82,7 @@ async def listed(caller: Caller, platform: Home) -> list[KeyShown]:
 
 
 @router.delete("/keys/{key_id}", status_code=204)
-async def revoke(key_id: str, caller: Caller, platform: Home) -> None:
+async def revoke(key_id: KeyId, caller: Caller, platform: Home) -> None:
     """End a key: at once here, within seconds in other workers. Scope admin."""
     caller.require(Scope.ADMIN)
     platform.ring.forget(await keys.revoke(platform.database, caller.user, key_id))

@@ -1,5 +1,6 @@
 """`/sessions`: the caller's conversations."""
 
+import time
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -13,8 +14,9 @@ from sparkctl.agents.core.events import Citation, ToolCall
 from sparkctl.agents.core.history import text_of
 from sparkctl.agents.core.platform import Platform
 from sparkctl.agents.core.principal import Principal, Scope
+from sparkctl.agents.core.run import workspace_of
 from sparkctl.agents.core.tables import Item, Run, Session
-from sparkctl.agents.sandbox.client import forget_session
+from sparkctl.agents.sandbox.client import forget
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 Id = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -77,7 +79,7 @@ def body_of(session: Session) -> dict[str, Any]:
     """As the API shows it."""
     return {
         **{key: getattr(session, key) for key in ("id", "title", "created", "updated")},
-        "run_id": session.busy_run,
+        "run_id": session.busy_run if session.busy_until > time.time() else "",
     }
 
 
@@ -141,6 +143,6 @@ async def rename(session_id: Id, body: Renamed, caller: Caller, platform: Home) 
 async def remove(session_id: Id, caller: Caller, platform: Home) -> None:
     """Forget it with all that was said, and its files. Refused with 409 while a run has it."""
     caller.require(Scope.CHAT)
-    await sessions.remove(platform.database, caller.user, session_id)
-    platform.keep(forget_session(platform.document, caller.user, session_id))
+    created = await sessions.remove(platform.database, caller.user, session_id)
+    platform.keep(forget(platform.document, caller.user, workspace_of(session_id, created)))
     platform.journal.note(caller.user, "session.delete", session_id)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from agents import Tool, function_tool
 
-from sparkctl.agents.core.events import Citation
+from sparkctl.agents.core.events import Citation, Usage
 from sparkctl.agents.core.failure import Refused
 from sparkctl.agents.core.kind import Kind, Need
 from sparkctl.agents.core.principal import Scope
@@ -33,6 +33,7 @@ async def search_knowledge_base(context: Context, query: str, limit: int = 0) ->
     library = library_of(context)
     most = min(max(limit, 0), MOST_FOUND) or library.settings.results
     found = await library.search(context.context.principal.user, query, most)
+    context.context.took(Usage(found.tokens))
     excerpts = [(Citation(one.doc_id, one.chunk, one.source), one.text) for one in found.hits]
     return shown(context, excerpts, found.note) if excerpts else f"Nothing was found. {found.note}".strip()
 

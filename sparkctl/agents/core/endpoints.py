@@ -5,12 +5,13 @@ from pathlib import Path
 
 from agents import Model, OpenAIChatCompletionsModel, OpenAIResponsesModel
 from aiohttp import ClientSession
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+from httpx2 import Limits
+from openai import DEFAULT_CONNECTION_LIMITS, AsyncOpenAI, DefaultAsyncHttpxClient
 
 from sparkctl.agent_spec import AgentsDocument, ModelEndpoint
 from sparkctl.agents.core.failure import Unknown
 from sparkctl.agents.core.secret_file import read_secret
-from sparkctl.agents.core.upstream import open_upstream
+from sparkctl.agents.core.upstream import IDLE_SECONDS, open_upstream
 
 READ_SECONDS = 300.0
 
@@ -61,10 +62,11 @@ def open_endpoints(document: AgentsDocument) -> Endpoints:
 
 
 def _client(endpoint: ModelEndpoint) -> AsyncOpenAI:
+    limits = Limits(max_connections=DEFAULT_CONNECTION_LIMITS.max_connections, keepalive_expiry=IDLE_SECONDS)
     return AsyncOpenAI(
         base_url=endpoint.url,
         api_key=read_secret(Path(endpoint.key_file)).decode(errors="replace") if endpoint.key_file else "none",
         timeout=READ_SECONDS,
         max_retries=0,
-        http_client=DefaultAsyncHttpxClient(trust_env=False),
+        http_client=DefaultAsyncHttpxClient(trust_env=False, limits=limits),
     )

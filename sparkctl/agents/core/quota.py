@@ -46,16 +46,21 @@ class Counts:
     taken: dict[str, Taken] = field(default_factory=dict)
 
 
-async def check(platform: "Platform", principal: Principal) -> None:
-    """Count a request of that user. Raises TooMuch where the minute or the day is used up, and Unavailable."""
-    limits, minute = platform.document.agents.limits, platform.counts.minute
-    window = RateLimitItemPerMinute(limits.requests_per_minute)
+async def count(platform: "Platform", principal: Principal) -> None:
+    """Count a request of that user. Raises TooMuch where the minute is used up."""
+    most, minute = platform.document.agents.limits.requests_per_minute, platform.counts.minute
+    window = RateLimitItemPerMinute(most)
     if not await minute.hit(window, principal.user):
         wait = (await minute.get_window_stats(window, principal.user)).reset_time - time.time()
-        raise TooMuch(f"more than {limits.requests_per_minute} requests in a minute", retry_after=wait)
-    if await tokens_today(platform, principal.user) >= limits.tokens_per_day:
+        raise TooMuch(f"more than {most} requests in a minute", retry_after=wait)
+
+
+async def check(platform: "Platform", principal: Principal) -> None:
+    """Before a model works for that user. Raises TooMuch where the day is used up, and Unavailable."""
+    most = platform.document.agents.limits.tokens_per_day
+    if await tokens_today(platform, principal.user) >= most:
         wait = DAY_SECONDS - time.time() % DAY_SECONDS
-        raise TooMuch(f"the {limits.tokens_per_day} tokens of today (UTC) are used up", retry_after=wait)
+        raise TooMuch(f"the {most} tokens of today (UTC) are used up", retry_after=wait)
 
 
 async def tokens_today(platform: "Platform", user: str) -> int:

@@ -17,6 +17,9 @@ from sparkctl.agents.core.run import Run
 
 GRACE_SECONDS = 30.0
 """How much longer than a run may take its session stays held, if its process has died."""
+WAIT_SECONDS = 86_400.0
+"""How long a run without a session waits for a human: it keeps the history that its client sent."""
+WAITED = "it waited for a day"
 NOT_DECIDED = "it waited for an approval, and the conversation went on without"
 LOST = "the process that had it ended"
 """Of runs that are taken for dead; one that ends after all has its own end."""
@@ -39,24 +42,32 @@ async def begin(run: Run, agent: str, *, stateless: bool) -> None:
         await session.execute(insert(tables.Run), row)
 
 
-async def end(run: Run, state: str, error: str, kept: list[Item], paused: dict[str, Any] | None = None) -> None:
+async def end(run: Run, state: str, error: str, kept: list[Item], paused: dict[str, Any] | None = None) -> bool:
     """Put its end, or its pause, on record with what is kept of it and what it took, and let the session go.
 
-    Once: an earlier try may have arrived, though its answer did not.
+    Once: an earlier try may have arrived, though its answer did not. False, and nothing done, for the pause of a run
+    that another process was asked to cancel.
     """
     user = run.principal.user
     ended = None if paused else time.time()
     values = {"state": state, "error": error, "ended": ended, "paused": paused}
     if run.untrusted and not run.session_id:
-        values["heard"] = history.exchanges([*run.history, {"role": "user", "content": run.message}])[-1]
+        said = {"role": "user", "content": run.message}
+        values["heard"] = history.exchanges([*run.history, said])[-1]
+        values["heard_alone"] = history.exchanges([said])[-1]
     async with run.platform.database.begin() as session:
-        mine = update(tables.Run).where(tables.Run.id == run.id, OPEN | (tables.Run.error == LOST)).values(values)
-        if (await session.scalars(mine.returning(tables.Run.id))).first() is not None:
+        still = tables.Run.state == "running" if paused else OPEN
+        mine = update(tables.Run).where(tables.Run.id == run.id, still | (tables.Run.error == LOST)).values(values)
+        written = (await session.scalars(mine.returning(tables.Run.id))).first() is not None
+        if paused and not written:
+            return False
+        if written:
             await quota.add(session, user, run.spent)
             if run.session_id:
                 await history.keep(session, user, run.session_id, kept)
                 await sessions.release(session, user, run.session_id, run.id, untrusted=run.untrusted)
     quota.counted(run.platform, user, run.spent)
+    return True
 
 
 async def claim(run: Run, call_id: str) -> dict[str, Any]:
@@ -108,25 +119,35 @@ async def cancelling(database: Database, run_ids: list[str]) -> list[str]:
 
 
 async def bury(database: Database, seconds: float) -> None:
-    """Runs that are older than any can be, and not ended, are those of processes that have died: failed."""
-    old = tables.Run.started < time.time() - seconds - GRACE_SECONDS
-    dead = update(tables.Run).where(OPEN, old).values(state="failed", error=LOST, ended=time.time())
+    """Runs that are older than any can be, and not ended, are those of processes that have died: failed.
+
+    Those that wait are cancelled after WAIT_SECONDS if no session shows them.
+    """
+    now, run = time.time(), tables.Run
+    dead = update(run).where(OPEN, run.started < now - seconds - GRACE_SECONDS)
+    alone = (run.state == "waiting", run.session_id == "", run.started < now - WAIT_SECONDS)
     async with database.begin() as session:
-        await session.execute(dead)
+        await session.execute(dead.values(state="failed", error=LOST, ended=now))
+        await session.execute(
+            update(run).where(*alone).values(state="cancelled", error=WAITED, ended=now, paused=None)
+        )
 
 
 async def _heard(session: AsyncSession, user: str, items: list[Item]) -> bool:
     """Whether text from outside is in a history that a client keeps: tools' outputs, or runs of ours that met some."""
     if any(item.get("type") == "function_call_output" for item in items):
         return True
-    known = tables.Run.heard.in_(history.exchanges(items))
+    asked = history.exchanges(items)
+    known = tables.Run.heard.in_(asked) | tables.Run.heard_alone.in_(asked[:1])
     found = select(tables.Run.id).where(tables.Run.user == user, tables.Run.heard != "", known).limit(1)
     return (await session.scalars(found)).first() is not None
 
 
 async def _take(session: AsyncSession, run: Run) -> sessions.Taken:
     seconds = run.platform.document.agents.limits.seconds + GRACE_SECONDS
-    return await sessions.take(session, run.principal.user, run.session_id, run.id, run.message, seconds)
+    taken = await sessions.take(session, run.principal.user, run.session_id, run.id, run.message, seconds)
+    run.session_created = taken.created
+    return taken
 
 
 async def _pass_over(session: AsyncSession, user: str, session_id: str) -> None:

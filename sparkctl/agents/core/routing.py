@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, ValidationError
 from sparkctl.agents.core import fallback
 from sparkctl.agents.core.history import Item, spoken
 from sparkctl.agents.core.kind import Need
-from sparkctl.agents.core.meter import admit, book
+from sparkctl.agents.core.meter import asking, book
 from sparkctl.agents.core.run import Part, Run
 from sparkctl.agents.core.team import Member, Team
 
@@ -110,19 +110,20 @@ def guessed(run: Run, offer: Offer) -> list[Part]:
 async def _ask(run: Run, offer: Offer, asked: list[Item]) -> ModelResponse:
     team = run.platform.team
     router, served = team.member(offer.router), run.platform.endpoints.find(team.member(offer.router).spec.model)
-    admit(run)
-    response = await served.model().get_response(
-        router.spec.instructions or router.kind.instructions,
-        cast(list[TResponseInputItem], asked),
-        ModelSettings(tool_choice="required", temperature=router.spec.temperature, max_tokens=ROUTE_TOKENS),
-        offer.tools,
-        None,
-        offer.handoffs,
-        ModelTracing.DISABLED,
-        previous_response_id=None,
-        conversation_id=None,
-        prompt=None,
-    )
+    instructions = router.spec.instructions or router.kind.instructions
+    with asking(run, instructions + json.dumps(asked, ensure_ascii=False)):
+        response = await served.model().get_response(
+            instructions,
+            cast(list[TResponseInputItem], asked),
+            ModelSettings(tool_choice="required", temperature=router.spec.temperature, max_tokens=ROUTE_TOKENS),
+            offer.tools,
+            None,
+            offer.handoffs,
+            ModelTracing.DISABLED,
+            previous_response_id=None,
+            conversation_id=None,
+            prompt=None,
+        )
     book(run, response.usage)
     return response
 

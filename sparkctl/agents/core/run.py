@@ -53,7 +53,8 @@ class Run:
     or execute ask for approval, in this run and in those that follow in its session. `citations` are the chunks that
     were retrieved in this run, and nothing else may be cited. `images` are ids of uploads that came with the message.
 
-    `instructions` are the client's own, which its agents read after theirs.
+    `instructions` are the client's own, which its agents read after theirs. `session_created` is when its session was
+    made, UTC in seconds.
 
     Of the runtime alone: `route` are the agents that have spoken, `parts` what they are asked and `answers` what they
     said, `items` the conversation of this run and `history` the one before it, `calls` its tool calls, `usage` and
@@ -68,6 +69,7 @@ class Run:
     platform: "Platform"
     emit: Callable[[Event], None]
     images: tuple[str, ...] = ()
+    session_created: float = 0.0
     untrusted: bool = False
     citations: list[Citation] = field(default_factory=list)
     route: list[str] = field(default_factory=list)
@@ -84,6 +86,11 @@ class Run:
     said: list[str] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     working: bool = False
+
+    @property
+    def workspace(self) -> str:
+        """What its files in the sandbox are kept by: those of its session, or, without one, its own until it ends."""
+        return workspace_of(self.session_id, self.session_created) if self.session_id else f"run {self.id}"
 
     def stop(self) -> None:
         """End the work, once: how it ended is put on record all the same, and nothing stops that."""
@@ -106,6 +113,11 @@ class Run:
     def took(self, usage: Usage) -> None:
         """An answer of a model was paid for."""
         self.usage, self.spent = self.usage + usage, self.spent + usage
+
+
+def workspace_of(session_id: str, created: float) -> str:
+    """What a session's files in the sandbox are kept by: one that is made again under its id sees none of them."""
+    return f"{session_id} {created}"
 
 
 Context: TypeAlias = RunContextWrapper[Run]

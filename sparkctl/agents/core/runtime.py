@@ -21,6 +21,7 @@ from sparkctl.agents.core.principal import Principal
 from sparkctl.agents.core.run import Run
 from sparkctl.agents.core.tables import new_id
 from sparkctl.agents.core.work import Paused, answer, carry_on
+from sparkctl.agents.sandbox.client import forget
 
 T = TypeVar("T")
 AGAIN_SECONDS = 1.0
@@ -76,13 +77,16 @@ async def resume(
 
 async def cancel(platform: Platform, principal: Principal, run_id: str) -> str:
     """End a run, wherever it is, if it has not ended; its state then, `cancelling` for a moment. Raises Unknown."""
-    await records.find(platform.database, principal.user, run_id)
+    found = await records.find(platform.database, principal.user, run_id)
     here = platform.runs.get(run_id)
     if here and here.task:
         here.stop()
         await asyncio.wait((here.task,))
     platform.journal.note(principal.user, "run.cancel", run_id)
-    return await records.stop(platform.database, principal.user, run_id)
+    state = await records.stop(platform.database, principal.user, run_id)
+    if state == "cancelled":  # perhaps while it waited, and then nobody else does it
+        _forget_files(_made(platform, principal, run_id, found.session_id))
+    return state
 
 
 def _made(platform: Platform, principal: Principal, run_id: str, session_id: str) -> Run:
@@ -192,6 +196,14 @@ async def _record(made: Run, end: _End) -> None:
     except Unavailable as failure:
         end.last = failed(failure)
         made.platform.keep(_write_later(made, end))
+    if not end.paused:
+        _forget_files(made)
+
+
+def _forget_files(made: Run) -> None:
+    """A run without a session leaves no files in the sandbox; what a session has stays."""
+    if not made.session_id:
+        made.platform.keep(forget(made.platform.document, made.principal.user, made.workspace))
 
 
 async def _write_later(made: Run, end: _End) -> None:
@@ -203,11 +215,14 @@ async def _write_later(made: Run, end: _End) -> None:
 
 
 async def _write(made: Run, end: _End) -> None:
-    last, progress = end.last, made.freeze()
-    if end.paused and isinstance(last, ApprovalEvent):
-        paused = {"approval": as_json(last), "state": end.paused.state, "progress": progress}
-        await records.end(made, "waiting", "", [], paused)
-    elif isinstance(last, DoneEvent):
+    progress = made.freeze()
+    if end.paused and isinstance(end.last, ApprovalEvent):
+        paused = {"approval": as_json(end.last), "state": end.paused.state, "progress": progress}
+        if await records.end(made, "waiting", "", [], paused):
+            return
+        end.last, end.paused = failed(Cancelled("the run was cancelled")), None
+    last = end.last
+    if isinstance(last, DoneEvent):
         await records.end(made, "done", "", records.finished(made, last))
     elif isinstance(last, ErrorEvent):
         state = "cancelled" if last.code == Cancelled.code else "failed"

@@ -19,9 +19,10 @@ TITLE = 200
 
 @dataclass(frozen=True)
 class Taken:
-    """A session that a run has for itself: whether it was made for it, and whether text from outside came into it."""
+    """A session that a run has for itself: whether it was made for it, when, and whether text from outside came in."""
 
     new: bool
+    created: float
     untrusted: bool
 
 
@@ -39,7 +40,7 @@ async def take(session: AsyncSession, user: str, session_id: str, run_id: str, t
     found = (await session.execute(mine.returning(Session.created, Session.untrusted))).first()
     if found is None:
         raise Busy("another request is at work in this session")
-    return Taken(found.created == now, found.untrusted)
+    return Taken(found.created == now, found.created, found.untrusted)
 
 
 async def release(session: AsyncSession, user: str, session_id: str, run_id: str, *, untrusted: bool) -> None:
@@ -76,19 +77,22 @@ async def rename(database: Database, user: str, session_id: str, title: str) -> 
     return found
 
 
-async def remove(database: Database, user: str, session_id: str) -> None:
-    """Forget it, its conversation, and what waits in it. Raises Unknown, and Busy where a run has it."""
+async def remove(database: Database, user: str, session_id: str) -> float:
+    """Forget it, its conversation, and what waits in it; when it was made. Raises Unknown; Busy where a run has it."""
     mine = _own(user, session_id)
     free = (Session.busy_run == "") | (Session.busy_until < time.time())
     async with database.begin() as session:
-        gone = (await session.scalars(delete(Session).where(*mine, free).returning(Session.id))).first()
+        gone = (await session.scalars(delete(Session).where(*mine, free).returning(Session.created))).first()
         if gone is None and await session.get(Session, (user, session_id)) is None:
             raise _unknown(session_id)
         waiting = (Run.user == user, Run.session_id == session_id, Run.state == "waiting")
         if gone is not None:
-            await session.execute(update(Run).where(*waiting).values(state="cancelled", paused=None))
+            await session.execute(
+                update(Run).where(*waiting).values(state="cancelled", ended=time.time(), paused=None)
+            )
     if gone is None:
         raise Busy("a request is at work in this session; cancel its run first")
+    return gone
 
 
 def _title(text: str) -> str:

@@ -48,19 +48,29 @@ async def speak(run: Run, agent: Agent[Run], given: list[Item] | RunState[Run]) 
     """
     for _ in range(ATTEMPTS):
         context = {} if isinstance(given, RunState) else {"context": run}
+        meter = Meter()
         result = Runner.run_streamed(
-            agent, cast(Any, given), max_turns=UNLIMITED, hooks=Meter(), run_config=_config(), **cast(Any, context)
+            agent, cast(Any, given), max_turns=UNLIMITED, hooks=meter, run_config=_config(), **cast(Any, context)
         )
         with engine_faults():
-            async with closing(result):
-                async for event in result.stream_events():
-                    tell(event, run)
+            await _listen(result, meter, run)
         if result.interruptions:
             return Asked(_approval(run, result), result.to_state().to_json(context_serializer=lambda _run: {}))
         if text := str(result.final_output or "").strip():
             return Said(text)
         given = cast(list[Item], result.to_input_list())
     raise EngineFailed("the model answered with nothing, twice")
+
+
+async def _listen(result: RunResultStreaming, meter: Meter, run: Run) -> None:
+    try:
+        async with closing(result):
+            async for event in result.stream_events():
+                meter.heard(event)
+                tell(event, run)
+    except asyncio.CancelledError:
+        meter.broken_off(run)
+        raise
 
 
 async def restored(run: Run, agent: Agent[Run], state: dict[str, Any], call_id: str, *, allow: bool) -> RunState[Run]:

@@ -68,7 +68,8 @@ class Run(Table):
     """One request to the agents. `paused` is what a wait keeps; `started` is when it was begun or taken up again.
 
     `state`: running, cancelling (by a process that does not have it), waiting, done, failed, cancelled.
-    `heard`: of a run without a session that met text from outside, by what it is known in a client's history.
+    `heard`: of a run without a session that met text from outside, by what it is known in a client's history;
+    `heard_alone`: by what in one that begins with it, because its client has cut off what stood before.
     """
 
     __tablename__ = "runs"
@@ -82,6 +83,7 @@ class Run(Table):
     ended: Mapped[float | None] = mapped_column(Float, default=None)
     error: Mapped[str] = mapped_column(Text, default="")
     heard: Mapped[str] = mapped_column(String(64), default="", index=True)
+    heard_alone: Mapped[str] = mapped_column(String(64), default="", index=True)
     paused: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
 
 

@@ -95,10 +95,7 @@ def path_of(platform: Platform, upload: Upload) -> Path:
 
 async def read(platform: Platform, upload: Upload) -> bytes:
     """The bytes of an upload. Raises Unavailable where its file is not in this process's data folder."""
-    try:
-        return await asyncio.to_thread(path_of(platform, upload).read_bytes)
-    except OSError as error:
-        raise Unavailable(f"the file of upload {upload.id} cannot be read: {error.strerror}") from error
+    return await asyncio.to_thread(_read, platform, upload)
 
 
 async def data_url(platform: Platform, principal: Principal, upload_id: str) -> str:
@@ -107,10 +104,7 @@ async def data_url(platform: Platform, principal: Principal, upload_id: str) -> 
     Raises Unknown, Refused, Unavailable.
     """
     upload = await find(platform, principal, upload_id)
-    data = await read(platform, upload)
-    still = await asyncio.to_thread(first_frame, data, upload.media)
-    media = "image/png" if still else upload.media
-    return f"data:{media};base64,{base64.b64encode(still or data).decode()}"
+    return await asyncio.get_running_loop().run_in_executor(platform.decoder, _url_of, platform, upload)
 
 
 async def from_data_url(platform: Platform, principal: Principal, url: str) -> Upload:
@@ -156,6 +150,20 @@ async def _write(path: Path, pieces: AsyncIterator[bytes], most: int) -> tuple[i
     except OSError as error:
         raise Unavailable(f"the upload cannot be kept: {error.strerror}") from error
     return size, digest.hexdigest()
+
+
+def _read(platform: Platform, upload: Upload) -> bytes:
+    try:
+        return path_of(platform, upload).read_bytes()
+    except OSError as error:
+        raise Unavailable(f"the file of upload {upload.id} cannot be read: {error.strerror}") from error
+
+
+def _url_of(platform: Platform, upload: Upload) -> str:
+    data = _read(platform, upload)
+    still = first_frame(data, upload.media)
+    media = "image/png" if still else upload.media
+    return f"data:{media};base64,{base64.b64encode(still or data).decode()}"
 
 
 def _check(path: Path) -> Picture:
