@@ -156,7 +156,7 @@ def _running(served: "Served", sessions: Mapping[str, Session]) -> set[str]:
     """The services that run on the node that answers clients."""
     head = served.cluster.head.name
     with docker_errors(head, "list containers"):
-        names = [str(container.name) for container in sessions[head].docker.containers.list()]
+        names = [str(container.name) for container in sessions[head].docker.containers.list(ignore_removed=True)]
     start = container_name(served.cluster, "")
     return {name.removeprefix(start) for name in names if name.startswith(start)}
 

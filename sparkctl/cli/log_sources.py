@@ -66,7 +66,9 @@ def find_sources(node: str, session: "Session", cluster: str) -> list[Source]:
     from sparkctl.runtimes.containers import docker_errors, service_of
 
     with docker_errors(node, "list containers"):
-        found = session.docker.containers.list(all=True, filters={"label": f"{LABEL_CLUSTER}={cluster}"})
+        found = session.docker.containers.list(
+            all=True, filters={"label": f"{LABEL_CLUSTER}={cluster}"}, ignore_removed=True
+        )
     services = sorted((service_of(str(c.name), c.labels), str(c.name), c) for c in found)
     return [Source(node, service, container) for service, _, container in services]
 

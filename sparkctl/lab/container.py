@@ -73,12 +73,13 @@ def _labels(*labels: str) -> dict[str, str | list[str] | bool]:
 
 
 def _find_all(client: "docker.DockerClient", lab: Lab) -> "list[Container]":
-    return client.containers.list(all=True, filters=_labels(f"{LABEL}={lab.name}", LABEL_NODE))
+    wanted = _labels(f"{LABEL}={lab.name}", LABEL_NODE)
+    return client.containers.list(all=True, filters=wanted, ignore_removed=True)
 
 
 def _find(client: "docker.DockerClient", lab: Lab, node: LabNode) -> "Container | None":
     wanted = _labels(f"{LABEL}={lab.name}", f"{LABEL_NODE}={node.name}")
-    found = client.containers.list(all=True, filters=wanted)
+    found = client.containers.list(all=True, filters=wanted, ignore_removed=True)
     return found[0] if found else None
 
 

@@ -56,10 +56,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Look:
-    """Bytes available and in all, and the percent of time, if known, in which every task waited for memory.
-
-    `seconds` have passed since the look before.
-    """
+    """Bytes available and in all, percent of time, if known, that every task waited, seconds since the look before."""
 
     available: int
     total: int
@@ -137,10 +134,7 @@ class Judge:
 
 
 def ask_docker(config: Config, method: str, path: str, seconds: float = ANSWER_SECONDS) -> bytes:
-    """The body of a good answer. Raises OSError, ValueError, IndexError.
-
-    By hand, as http.client brings ssl along: 8 MiB more that would be locked into memory.
-    """
+    """The body of a good answer; http.client would load ssl, 8 MiB to lock. Raises OSError, ValueError, IndexError."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as end:
         end.settimeout(seconds)
         end.connect(config.socket)
@@ -178,12 +172,13 @@ def kill_processes(proc: Path, ids: set[str]) -> int:
 
 @dataclass
 class Watchdog:
-    """What runs, and what was done about it. `handled` are containers by id, true for those that were killed."""
+    """What runs, and what was done about it: of `handled`, containers by id, it is true for those that were killed."""
 
     config: Config
     proc: Path
     targets: list[Target] = field(default_factory=list)
     handled: dict[str, bool] = field(default_factory=dict)
+    listing: threading.Lock = field(default_factory=threading.Lock)
     writing: threading.Lock = field(default_factory=threading.Lock)
 
     def watch(self) -> None:
@@ -200,27 +195,32 @@ class Watchdog:
 
     def follow(self) -> None:
         """Keep the list of what runs."""
-        trouble = ""
+        found = ""
         while True:
-            before, trouble = trouble, ""
+            before, found = found, "Docker says what runs"
             try:
-                self.targets = list_running(self.config)
+                self.refresh()
             except FAULTS as error:
-                trouble = f"Docker does not say what runs: {error}"
-            if trouble != before:
-                say(trouble or "Docker says again what runs")
+                found = f"Docker does not say what runs: {error}"
+            if found != before:
+                say(found)
             time.sleep(LIST_SECONDS)
 
+    def refresh(self) -> None:
+        """List what runs; what is listed no more may be started again, and ended again. Raises one of FAULTS."""
+        listed = list_running(self.config)
+        with self.listing:
+            self.targets, self.handled = listed, {t.id: self.handled[t.id] for t in listed if t.id in self.handled}
+
     def act(self, look: Look, verdict: Verdict) -> None:
-        """End what runs and was not yet ended so; what is listed no more may run again one day."""
-        listed = self.targets
-        self.handled = {t.id: self.handled[t.id] for t in listed if t.id in self.handled}
-        targets = [t for t in listed if t.id not in self.handled or (verdict.kill and not self.handled[t.id])]
-        if not targets:
-            return
-        self.handled |= {target.id: verdict.kill for target in targets}
-        count = kill_processes(self.proc, {target.id for target in targets}) if verdict.kill else 0
-        threading.Thread(target=self.finish, args=(look, verdict, targets, count), daemon=True).start()
+        """End what runs and was not yet ended so."""
+        with self.listing:
+            done = self.handled
+            targets = [t for t in self.targets if t.id not in done or (verdict.kill and not done[t.id])]
+            self.handled |= {target.id: verdict.kill for target in targets}
+        if targets:
+            count = kill_processes(self.proc, {target.id for target in targets}) if verdict.kill else 0
+            threading.Thread(target=self.finish, args=(look, verdict, targets, count), daemon=True).start()
 
     def finish(self, look: Look, verdict: Verdict, targets: list[Target], killed: int) -> None:
         """Record it, and let Docker stop them one after the other; what was killed already is so at once."""

@@ -272,7 +272,7 @@ def _fresh_volume(client: "docker.DockerClient", name: str, labels: dict[str, st
 
 def _drop_volume(client: "docker.DockerClient", name: str, cluster: Cluster) -> None:
     """A container that was set aside may still need it."""
-    if client.containers.list(all=True, filters={"volume": name}):
+    if client.containers.list(all=True, filters={"volume": name}, ignore_removed=True):
         return
     for volume in client.volumes.list(filters={"name": f"^{name}$"}):
         if is_ours(cluster, volume.attrs.get("Labels") or {}):

@@ -119,12 +119,14 @@ class _Relay:
 
     def ports(self, serving: "Future[None]") -> Mapping[str, int]:
         """Where each node that reaches the relay does so. Raises as `serve` where the relay ends before."""
-        while not self._ports:
-            if serving.done():
+        while True:
+            ended = serving.done()
+            if self._ports:
+                return self._ports
+            if ended:
                 serving.result()
                 raise CommandFailed("the relay ended", where=self._pull.cluster.head.name)
             self._context.pause(0.05)
-        return self._ports
 
     def pull_on(self, node: str, port: int) -> None:
         """Have the engine of a node pull the image. Raises CommandFailed, UnreachableError, Interrupted."""

@@ -14,6 +14,7 @@ from docker.transport.basehttpadapter import BaseHTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
+from sparkctl.transport.exec import request
 from sparkctl.transport.stream import ChannelSocket, Undertaker
 
 URL = "http+docker://ssh"
@@ -88,8 +89,7 @@ class _Pool(HTTPConnectionPool):
         """A fresh channel with `docker system dial-stdio` at its other end."""
         channel = self._newest = self._open_channel()
         sock = ChannelSocket(channel, self._undertaker)
-        channel.settimeout(TIMEOUT_SECONDS)
-        channel.exec_command(COMMAND)
+        request(channel, COMMAND, TIMEOUT_SECONDS)
         return sock
 
     def last_words(self) -> str:

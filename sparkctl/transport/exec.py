@@ -18,6 +18,8 @@ from sparkctl.transport.wrapper import MARK, Job
 CHUNK = 65536
 _DIRECT = 16384
 _LINGER = 1.0
+BEGIN_SECONDS = 60.0
+"""For the server to take a command, and its input as far as any server's first window reaches."""
 _EVER = 1e9
 
 
@@ -26,7 +28,7 @@ class OutOfTime(Exception):
 
 
 class NoAnswer(Exception):
-    """The channel ended without a status: the connection broke."""
+    """The server does not take the command, or its channel ended without a status: the connection broke."""
 
 
 @dataclass
@@ -97,15 +99,34 @@ def execute(
 
 def begin(channel: paramiko.Channel, job: Job, deadline: float) -> None:
     """Start the job and send its input: what is larger than any server's first window from a thread of its own."""
-    channel.settimeout(max(0.01, min(deadline - time.monotonic(), 60.0)))
     try:
-        channel.exec_command(job.command)
+        request(channel, job.command, max(0.01, min(deadline - time.monotonic(), BEGIN_SECONDS)))
         channel.sendall(job.payload[:_DIRECT])
     except TimeoutError as error:
-        raise OutOfTime from error
+        raise (OutOfTime if time.monotonic() >= deadline else NoAnswer) from error
     if len(job.payload) > _DIRECT:
         channel.settimeout(None)
         threading.Thread(target=_send, args=(channel, memoryview(job.payload)[_DIRECT:]), daemon=True).start()
+
+
+def request(channel: paramiko.Channel, command: str, seconds: float) -> None:
+    """Ask the server to run a command, and give it so many seconds to answer, now and later.
+
+    Raises TimeoutError, after which the channel is closed, and what paramiko raises. Paramiko itself waits for ever.
+    """
+    channel.settimeout(seconds)
+    until = time.monotonic() + seconds
+    patience = threading.Timer(seconds, _give_up, (channel,))
+    patience.daemon = True
+    patience.start()
+    try:
+        channel.exec_command(command)
+    except paramiko.SSHException as error:
+        if time.monotonic() < until:
+            raise
+        raise TimeoutError(f"no answer within {seconds:g} s") from error
+    finally:
+        patience.cancel()
 
 
 def read_ready(channel: paramiko.Channel, capture: Capture) -> None:
@@ -114,6 +135,11 @@ def read_ready(channel: paramiko.Channel, capture: Capture) -> None:
         capture.take_out(channel.recv(CHUNK))
     while channel.recv_stderr_ready():
         capture.take_err(channel.recv_stderr(CHUNK))
+
+
+def _give_up(channel: paramiko.Channel) -> None:
+    with suppress(OSError, EOFError, paramiko.SSHException):
+        channel.close()
 
 
 def _send(channel: paramiko.Channel, data: memoryview) -> None:
@@ -160,7 +186,10 @@ def _await_status(channel: paramiko.Channel, deadline: float, pulse: Pulse | Non
 
 def _status(channel: paramiko.Channel) -> int:
     status = channel.recv_exit_status()
-    transport = channel.get_transport()
-    if status < 0 and not transport.is_active():
-        raise NoAnswer
+    if status < 0:
+        # A connection that broke closes its channels first, and its thread ends; one that stands has told of a signal.
+        transport = channel.get_transport()
+        transport.join(_LINGER)
+        if not transport.is_active():
+            raise NoAnswer
     return status

@@ -98,6 +98,7 @@ def test_programs_that_it_starts_get_the_systems_libraries(binary: Installed) ->
 
 
 @pytest.mark.lab
+@pytest.mark.timeout(2400)
 def test_from_plan_to_down(on_lab: Installed) -> None:
     """Up to the model on both nodes, through SSH and Docker; with the small image, which serves nothing."""
     deploy = ("--profile", "lab", "--until", "model", "--set", f"VLLM_IMAGE={SMALL_IMAGE}")

@@ -38,7 +38,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installe
     venv.create(folder / "venv", with_pip=False)
     python = folder / "venv/bin/python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "-qq", "--no-warn-script-location"]
-    subprocess.run([*pip, str(wheel)], check=True, timeout=600)
+    subprocess.run([*pip, "--retries", "10", "--timeout", "60", str(wheel)], check=True, timeout=600)
     return Installed(folder / "venv/bin/sparkctl", folder)
 
 

@@ -18,7 +18,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "spoken": {},
     "slow": {"seconds": 20.0, "total": 8 << 30},
     "brisk": {"seconds": 1.0, "total": 8 << 30},
-    "stubborn": {"seconds": 30.0, "deaf": True},
+    "stubborn": {"seconds": 600.0, "deaf": True},
     "foreign": {"actions": ("日本語 → ✓",)},
 }
 
@@ -39,7 +39,7 @@ def main() -> None:
         world.states = {step.key: "ok" for step in steps}
     hosts = hosts_of()
     if scenario == "frozen":
-        hosts["spark-2"].probes = lambda _name: time.sleep(60)
+        hosts["spark-2"].probes = lambda _name: time.sleep(600)
     if scenario == "spoken":
         hosts["spark-1"].engine = FakeEngine(FakeLog("vllm", "2026-01-01T00:00:01Z ready"))  # type: ignore[assignment]
         hosts["spark-2"].engine = FakeEngine()  # type: ignore[assignment]

@@ -257,8 +257,8 @@ class FakeEngine:
     def __init__(self, *found: FakeLog) -> None:
         self.found, self.containers = found, self
 
-    def list(self, *, all: bool, filters: dict[str, str]) -> list[FakeLog]:
-        assert (all, filters) == (True, {"label": "io.sparkctl.cluster=demo"})
+    def list(self, *, all: bool, filters: dict[str, str], ignore_removed: bool) -> list[FakeLog]:
+        assert (all, filters, ignore_removed) == (True, {"label": "io.sparkctl.cluster=demo"}, True)
         return list(self.found)
 
     def close(self) -> None:

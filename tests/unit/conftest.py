@@ -1,12 +1,22 @@
+import socket
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cli_fakes import Cli, small_world
-from sshd import Sshd
+from sshd import Sshd, eventually
 
+from sparkctl.transport.pulse import Pulse
 from sparkctl.transport.ssh import SshSession
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server on a busy machine answers late, and has not frozen."""
+    monkeypatch.setattr("sparkctl.transport.door.CHANNEL_SECONDS", 60.0)
+    monkeypatch.setattr("sparkctl.transport.ssh.Pulse", partial(Pulse, seconds=60.0))
 
 
 @pytest.fixture(scope="session")
@@ -48,12 +58,13 @@ def agent(laptop: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A running ssh-agent without keys."""
     path = laptop / "agent"
     process = subprocess.Popen(["ssh-agent", "-D", "-a", path], stdout=subprocess.DEVNULL)
-    while not path.exists():
-        assert process.poll() is None
+    with socket.socket(socket.AF_UNIX) as end:
+        assert eventually(lambda: end.connect_ex(str(path)) == 0 or process.poll() is not None)
+    assert process.poll() is None
     monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
     yield path
     process.terminate()
-    process.wait(5)
+    process.wait(60)
 
 
 @pytest.fixture

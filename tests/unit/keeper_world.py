@@ -112,7 +112,8 @@ class World:
 
     def record(self, digest: str) -> dict[str, Any]:
         look = api_probe("127.0.0.1", self.server.server_address[1], "m", str(self.folder / "secret"))
-        ask = {"argv": ["docker", "exec"], "addresses": ["10.0.0.1", "10.0.0.2"], "seconds": 5}
+        patient = look.script.replace("--connect-timeout 2", "--connect-timeout 60").replace(" -m 5 ", " -m 60 ")
+        ask = {"argv": ["docker", "exec"], "addresses": ["10.0.0.1", "10.0.0.2"], "seconds": 60}
         return {
             "unit": "serving",
             "cluster": "lab",
@@ -135,7 +136,7 @@ class World:
                 }
                 for service, node, stands_on in SERVICES
             ],
-            "api": {"node": "spark-1", "look": look.script, "seconds": 2},
+            "api": {"node": "spark-1", "look": patient, "seconds": 60},
             "services": [{"node": node, "volumes": [f"sparkctl-lab-{service}-tmp"]} for service, node, _ in SERVICES],
             "by": "tester@laptop",
             "changes": [],
@@ -174,7 +175,7 @@ class World:
     def _run(self, *argv: str) -> int:
         path = f"{self.folder}/bin:{os.environ['PATH']}"
         env = {"PATH": path, "PYTHONPATH": str(self.home), "PYTHONDONTWRITEBYTECODE": "1"}
-        done = subprocess.run([sys.executable, *argv], env=env, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, *argv], env=env, capture_output=True, text=True, timeout=300)
         self.said = done.stdout + done.stderr
         return done.returncode
 

@@ -44,7 +44,7 @@ def processes(marker: str) -> list[int]:
     return found
 
 
-def gone(marker: str, seconds: float = 3.0) -> bool:
+def gone(marker: str, seconds: float = 60.0) -> bool:
     """Whether no process with the marker is left, or is within so many seconds."""
     return eventually(lambda: not processes(marker), seconds)
 
@@ -54,12 +54,12 @@ def sleeper() -> str:
     return f"{secrets.randbelow(10**6) + 1000}.{secrets.randbelow(10**6)}"
 
 
-def eventually(holds, seconds: float = 3.0) -> bool:  # type: ignore[no-untyped-def]
+def eventually(holds, seconds: float = 60.0) -> bool:  # type: ignore[no-untyped-def]
     """Whether `holds()` becomes true in time."""
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
-            return False
+            return bool(holds())
         time.sleep(0.02)
     return True
 
@@ -82,6 +82,7 @@ class Sshd:
     env: dict[str, str] = field(default_factory=dict)
     user: str = field(default_factory=getpass.getuser)
     port: int = field(default_factory=free_port)
+    frozen: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -120,10 +121,12 @@ class Sshd:
         assert eventually(self._listens), (self.folder / "log").read_text()
 
     def stop(self) -> None:
-        """End the server and all its connections."""
+        """End the server and all its connections, and what was frozen there."""
+        for pid in {*self.frozen} & {*self._descendants(self.process.pid)}:
+            _send(pid, signal.SIGKILL)
         self.drop_connections()
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(60)
 
     def drop_connections(self) -> None:
         """Kill the server's side of every open connection, as a reboot would."""
@@ -136,7 +139,8 @@ class Sshd:
 
         Parents first: a shell takes a child that was stopped for one that ended, and would say so.
         """
-        for pid in reversed(self._descendants(self.process.pid)):
+        self.frozen = self._descendants(self.process.pid)
+        for pid in reversed(self.frozen):
             _send(pid, signal.SIGSTOP)
 
     def commands(self) -> list[int]:
@@ -173,7 +177,7 @@ class Sshd:
 
     def open(self, **changes: object) -> SshSession:
         """A session to this server."""
-        return SshSession(self.node(**changes), known_hosts=self.known_hosts)
+        return SshSession(self.node(**changes), known_hosts=self.known_hosts, connect_timeout=60)
 
     def _listens(self) -> bool:
         with socket.socket() as sock:

@@ -93,7 +93,7 @@ class Door:
 
     def say(self, text: str) -> tuple[int, str]:
         """Send raw bytes; the status and the rest of what comes back."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as client:
             client.sendall(text.encode())
             answer = b""
             while piece := client.recv(65536):
@@ -174,7 +174,7 @@ def test_a_second_request_on_the_connection_is_never_heard(door: Door) -> None:
 
 def test_an_answer_says_that_the_connection_ends_with_it(door: Door) -> None:
     """A client that keeps connections would send its next request into the closed one."""
-    with socket.create_connection(("127.0.0.1", door.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=60) as client:
         client.sendall(b"GET /health HTTP/1.1\r\nhost: x\r\nconnection: keep-alive\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(65536), b""))
     head = answer.partition(b"\r\n\r\n")[0].lower()
@@ -226,7 +226,7 @@ def test_an_engine_that_breaks_off_is_said_so(door: Door) -> None:
 
 
 def test_the_engine_hears_that_the_client_went(door: Door) -> None:
-    with socket.create_connection(("127.0.0.1", door.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=60) as client:
         client.sendall(f"POST /stream HTTP/1.1\r\nhost: x\r\n{WITH_KEY}\r\n".encode())
         while b"data: 1\n" not in client.recv(65536):
             pass
@@ -234,9 +234,9 @@ def test_the_engine_hears_that_the_client_went(door: Door) -> None:
 
 
 def test_while_the_engine_loads_it_says_so_and_asks_for_the_key(tmp_path: Path) -> None:
-    door = Door(tmp_path, "sleep", "60")
+    door = Door(tmp_path, "sleep", "600")
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while door.process.poll() is None and time.monotonic() < deadline:
             try:
                 found = door.ask("GET", "/health", more="")
@@ -261,14 +261,14 @@ def test_it_ends_as_the_engine_ends(tmp_path: Path) -> None:
         (("sh", "-c", "kill -9 $$"), 137),
     ):
         door = Door(tmp_path, *command)
-        output = door.process.communicate(timeout=20)
+        output = door.process.communicate(timeout=60)
         assert (door.process.returncode, KEY in "".join(output)) == (status, False)
 
 
 def test_it_starts_nothing_without_a_key_or_a_port(tmp_path: Path) -> None:
     marker = tmp_path / "started"
     door = Door(tmp_path, "touch", str(marker), key="\n")
-    assert "the API key cannot be read: it is empty" in door.process.communicate(timeout=20)[1]
+    assert "the API key cannot be read: it is empty" in door.process.communicate(timeout=60)[1]
     assert door.process.returncode == 78
     with socket.create_server(("127.0.0.1", 0)) as taken:
         at = f"127.0.0.1:{taken.getsockname()[1]}"
@@ -285,7 +285,7 @@ def test_it_starts_nothing_without_a_key_or_a_port(tmp_path: Path) -> None:
             "--key",
             str(tmp_path / "key"),
         )
-        done = subprocess.run((*argv, "--", "touch", str(marker)), capture_output=True, text=True, timeout=20)
+        done = subprocess.run((*argv, "--", "touch", str(marker)), capture_output=True, text=True, timeout=60)
     assert (done.returncode, "address already in use" in done.stderr) == (98, True)
     assert not marker.exists()
 

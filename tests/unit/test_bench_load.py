@@ -107,9 +107,10 @@ def test_so_many_at_a_time_and_no_more(server: Server) -> None:
 
 def test_times_are_what_the_server_took(server: Server) -> None:
     level = load.measure(server.url, "key", "tiny", Load(30, 5, 2), 1)
-    for spread in (level.ttft, level.tpot, level.itl):
-        assert spread.median >= PAUSE * 1000 * 0.9
-    assert level.e2e.mean >= level.ttft.mean + 4 * PAUSE * 1000 * 0.9
+    assert level.ttft.median >= PAUSE * 1000 * 0.9
+    assert level.e2e.median >= 5 * PAUSE * 1000 * 0.9
+    assert level.e2e.mean == pytest.approx(level.ttft.mean + 4 * level.tpot.mean)
+    assert level.itl.mean == pytest.approx(level.tpot.mean)
     assert level.seconds * 1000 >= 2 * level.e2e.mean * 0.9
 
 

@@ -50,21 +50,21 @@ def test_bytes_arrive_and_nothing_stays(pair: Run, tool: str, streams: int) -> N
     found = Transferring(way(), tool, streams, 1).measure(pair)
     assert (found.tool, found.streams, found.source, found.target) == (tool, streams, "spark-1", "spark-2")
     assert found.gbit > 0.01
-    assert found.seconds == pytest.approx(1, abs=3)
+    assert 0 < found.seconds < 60
     assert found.grade.verdict is Verdict.UNGRADED
     assert gone(PEER)
 
 
 def test_a_receiver_serves_its_peer_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    thread = threading.Thread(target=throughput.receive, args=(PEER, OWN, 20.0))
+    thread = threading.Thread(target=throughput.receive, args=(PEER, OWN, 120.0))
     thread.start()
     said: list[str] = []
     assert eventually(lambda: said.append(capsys.readouterr().out) or "\n" in "".join(said))
     port = int("".join(said))
-    with socket.create_connection((PEER, port), 5, ("127.0.0.13", 0)) as stranger:
+    with socket.create_connection((PEER, port), 60, ("127.0.0.13", 0)) as stranger:
         assert stranger.recv(1) == b""
     assert throughput.send(OWN, PEER, port, 1, 0.1)["bytes"] > 0
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -88,12 +88,12 @@ def test_a_cut_connection_ends_both_ends(pair: Run) -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    assert eventually(lambda: len(processes(PEER)) >= 2, 10)
+    assert eventually(lambda: len(processes(PEER)) >= 2)
     for session in pair.sessions.values():
         session.close()
-    thread.join(30)
+    thread.join(90)
     assert errors
-    assert gone(PEER, 15)
+    assert gone(PEER)
 
 
 def test_what_fails_is_left_out_and_the_rest_goes_on(pair: Run) -> None:

@@ -1,10 +1,12 @@
 """gpu-stats on fake nodes: what it says of each, of one that is away, and to whoever reads along."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cli_fakes import CONTAINER, Cli, cluster_of, small_world
@@ -107,7 +109,8 @@ def test_watched_through_a_pipe_each_look_is_a_line(cli: Cli, monkeypatch: pytes
         if len(waits) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparkctl.cli.watching.time.sleep", sleep)
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    monkeypatch.setattr("sparkctl.cli.watching.time", clock)
     assert cli("gpu-stats", "--watch", "--interval", "3") == 0
     first, second = cli.out.splitlines()
     assert first.endswith(

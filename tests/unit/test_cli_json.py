@@ -64,7 +64,7 @@ def failing(**how: Any) -> tuple[World, list[FakeStep]]:
     world = World()
     base = FakeStep(world, "base", "spark-1", Layer.WORKLOAD)
     both = [
-        FakeStep(world, "vllm", f"spark-{n}", Layer.WORKLOAD, ("base@spark-1",), seconds=0.1, **how) for n in (1, 2)
+        FakeStep(world, "vllm", f"spark-{n}", Layer.WORKLOAD, ("base@spark-1",), seconds=0.5, **how) for n in (1, 2)
     ]
     top = FakeStep(world, "serving", "spark-1", Layer.WORKLOAD, ("vllm@spark-1", "vllm@spark-2"))
     return world, [base, *both, top]

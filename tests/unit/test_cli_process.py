@@ -30,6 +30,7 @@ class Terminal:
 
     def __init__(self, folder: Path, scenario: str, *argv: str, **env: str) -> None:
         self.master, slave = pty.openpty()
+        self.before = termios.tcgetattr(self.master)
         self.text = ""
         command = [sys.executable, str(CHILD), str(folder), scenario, *argv]
         self.process = subprocess.Popen(
@@ -54,13 +55,13 @@ class Terminal:
         self.text += chunk.decode(errors="replace")
         return bool(chunk)
 
-    def wait_for(self, words: str, seconds: float = 20) -> None:
+    def wait_for(self, words: str, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while words not in self.text:
             assert time.monotonic() < end, f"no {words!r} in: {self.text}"
             assert self.read(0.2), f"ended without {words!r}: {self.text}"
 
-    def end(self, seconds: float = 20) -> int:
+    def end(self, seconds: float = 120) -> int:
         limit = time.monotonic() + seconds
         while self.read(0.2) and time.monotonic() < limit:
             if self.process.poll() is not None and not select.select([self.master], [], [], 0.2)[0]:
@@ -138,8 +139,11 @@ def test_ctrl_c_at_a_question_is_told_on_a_line_of_its_own(terminals: list[Termi
     terminal = Terminal(tmp_path, "deployed", "stop")
     terminals.append(terminal)
     terminal.wait_for("[y/N]: ")
-    time.sleep(0.5)  # the blank is written just before Python waits for a key, and a signal in between is not seen
-    os.kill(terminal.process.pid, signal.SIGINT)
+    until = time.monotonic() + 60
+    while terminal.process.poll() is None:  # a signal just before Python waits for a key is not seen
+        os.kill(terminal.process.pid, signal.SIGINT)
+        assert time.monotonic() < until
+        time.sleep(0.5)
     assert terminal.end() == 130
     assert "[y/N]: \nerror: interrupted\n" in plain(terminal.text)
 
@@ -160,7 +164,6 @@ def test_the_first_ctrl_c_stops_cleanly(terminals: list[Terminal], tmp_path: Pat
 def test_keys_do_not_move_the_rows_that_are_drawn(terminals: list[Terminal], tmp_path: Path) -> None:
     terminal = Terminal(tmp_path, "slow", "up")
     terminals.append(terminal)
-    before = termios.tcgetattr(terminal.master)
     terminal.wait_for("GiB")
     os.write(terminal.master, b"typed\r")
     time.sleep(0.3)
@@ -169,7 +172,7 @@ def test_keys_do_not_move_the_rows_that_are_drawn(terminals: list[Terminal], tmp
     assert "vllm@spark-1  stopped" in plain(terminal.text)
     assert "typed" not in terminal.text
     assert "^C" not in terminal.text
-    assert termios.tcgetattr(terminal.master) == before, "the terminal is as it was"
+    assert termios.tcgetattr(terminal.master) == terminal.before, "the terminal is as it was"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,7 @@ def test_ctrl_c_leaves_a_look_at_a_node_that_hangs(
     began = time.monotonic()
     os.kill(terminal.process.pid, signal.SIGINT)
     assert terminal.end() == code
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 60
     assert terminal.text.count("\r\x1b[K") >= 2, "the line is gone"
     assert "Traceback" not in terminal.text
     assert not (tmp_path / "state").exists(), "nothing was changed"
@@ -201,7 +204,7 @@ def test_the_second_ctrl_c_leaves_at_once(terminals: list[Terminal], tmp_path: P
     began = time.monotonic()
     os.kill(terminal.process.pid, signal.SIGINT)
     assert terminal.end() == 130
-    assert time.monotonic() - began < 5, "a step that takes 30 s was not waited for"
+    assert time.monotonic() - began < 60, "a step that takes 600 s was not waited for"
     assert "Traceback" not in terminal.text
 
 
@@ -210,7 +213,7 @@ def test_a_pipe_gets_lines_without_control_characters(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environ(), timeout=60)
     assert done.returncode == 0, done.stderr
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", done.stdout)
-    assert "[00:00] vllm@spark-1 changed after" in done.stdout
+    assert re.search(r"\[\d\d:\d\d\] vllm@spark-1 changed after", done.stdout)
 
 
 @pytest.mark.parametrize("verb", ["plan", "up", "status", "--help"])

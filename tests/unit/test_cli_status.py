@@ -1,7 +1,9 @@
 """What `status` and `doctor` show and advise on fake nodes, and how they show what is old."""
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 from cli_fakes import Cli, containers, deployed
@@ -63,7 +65,8 @@ def test_watch_draws_again_until_ctrl_c(cli: Cli, monkeypatch: pytest.MonkeyPatc
         if len(waits) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("sparkctl.cli.watching.time.sleep", sleep)
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    monkeypatch.setattr("sparkctl.cli.watching.time", clock)
     assert cli("status", "--watch", "--interval", "5", "--json") == 0
     first, second = map(json.loads, cli.out.splitlines())
     assert (first["state"], second["state"]) == ("ok", "drifted")

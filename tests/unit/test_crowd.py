@@ -17,7 +17,7 @@ def test_answers_come_in_the_order_of_the_asks_and_the_slow_are_named() -> None:
             go.set()
 
     def slow() -> int:
-        assert go.wait(10)
+        assert go.wait(60)
         return 1
 
     assert list(ask_all({"slow": slow, "quick": lambda: 2}, watch).items()) == [("slow", 1), ("quick", 2)]
@@ -37,7 +37,7 @@ def test_the_first_failure_is_raised_at_once() -> None:
     began = time.monotonic()
     with pytest.raises(ValueError, match="no"):
         ask_all({"hangs": lambda: go.wait(30), "fails": fail})
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 25
     go.set()
 
 

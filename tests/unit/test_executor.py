@@ -50,7 +50,7 @@ def test_events_tell_the_whole_story(world: World) -> None:
 @pytest.mark.parametrize(("node", "layer"), [("b", Layer.HOST), ("a", Layer.IMAGE)])
 def test_lanes_overlap(world: World, node: str, layer: Layer) -> None:
     """Each waits for the other: only side by side do they end."""
-    meet = threading.Barrier(2, timeout=10)
+    meet = threading.Barrier(2, timeout=60)
 
     def both_arrive(_: Context) -> None:
         meet.wait()

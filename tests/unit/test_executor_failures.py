@@ -5,6 +5,7 @@ import time
 
 import pytest
 from fake_steps import FakeStep, World, fail, new_world, outcomes
+from sshd import eventually
 
 from sparkctl.core.action import Context
 from sparkctl.core.events import RunEnded
@@ -18,11 +19,12 @@ def test_a_failure_stops_scheduling_and_lets_running_steps_finish(world: World) 
 
     def slow(_: Context) -> None:
         running.set()
-        assert failed.wait(10)
-        time.sleep(0.05)
+        assert failed.wait(60)
+        assert eventually(lambda: outcomes(world).get("broken@a") == "failed")
+        time.sleep(0.5)
 
     def breaks(context: Context) -> None:
-        assert running.wait(10)
+        assert running.wait(60)
         failed.set()
         fail(context)
 
@@ -68,14 +70,14 @@ def test_an_error_that_is_not_ours_ends_the_other_lanes_first(world: World) -> N
 
     def slow(context: Context) -> None:
         running.set()
-        assert broken.wait(10)
+        assert broken.wait(60)
         time.sleep(0.1)
         world.log.append("one more change")
-        context.pause(10)
+        context.pause(60)
         world.log.append("a change too many")
 
     def bug(_: Context) -> None:
-        assert running.wait(10)
+        assert running.wait(60)
         broken.set()
         raise KeyError("x")
 

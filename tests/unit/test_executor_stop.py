@@ -31,7 +31,7 @@ def test_stop_breaks_off_a_step_that_waits_or_reports(world: World, way: object)
     began = time.monotonic()
     outcome = world.up(FakeStep(world, "one", work=waits))
     assert outcomes(world) == {"one@a": "stopped"} and outcome.interrupted and outcome.failed is None
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 50
 
 
 @pytest.mark.parametrize("apt", [InstallPackages(("rsync",), "/record"), RemovePackages(("rsync",), "/record")])

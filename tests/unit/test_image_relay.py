@@ -2,6 +2,7 @@
 
 import json
 import threading
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from sparkctl.core.action import Context, Progress
 from sparkctl.errors import Interrupted
 from sparkctl.facts.images import Source, source_of
 from sparkctl.steps.image_actions import UNPACKS, Login, Pull
-from sparkctl.steps.image_relay import PullTogether
+from sparkctl.steps.image_relay import PullTogether, _Relay
 from sparkctl.transport.memory import Command, MemoryHost
 from sparkctl.transport.session import Result
 
@@ -142,6 +143,22 @@ def test_where_the_head_fails_it_pulls_alone() -> None:
     world.action.perform(world.context)
     assert "spark-1 pulls alone: the registry's answer was cut" in world.said()
     assert world.engine.pulled
+
+
+def test_ports_that_a_relay_told_before_it_ended_count() -> None:
+    world = World(READY)
+    relay = _Relay(world.action, world.context, source_of("busybox", INFO))
+
+    class Ending(Future[None]):
+        """It tells its ports and ends between two looks at it."""
+
+        def done(self) -> bool:
+            relay._hear(json.dumps(READY))
+            return True
+
+    serving = Ending()
+    serving.set_result(None)
+    assert relay.ports(serving) == PORTS
 
 
 def test_who_asks_to_stop_is_heard_at_the_next_line() -> None:

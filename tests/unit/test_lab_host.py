@@ -173,8 +173,8 @@ def test_engine_that_does_not_come_up_shows_why(
     monkeypatch.setattr(host, "ENGINE_LOG", tmp_path / "dockerd.log")
     monkeypatch.setattr(host, "START_LIMIT", 0.5)
     program(bin_folder, "dockerd", "echo failed to start daemon: no iptables")
-    for name in ("sh", "setsid"):
-        program(bin_folder, name, f'exec /usr/bin/{name} "$@"')
+    program(bin_folder, "setsid", 'exec /usr/bin/setsid "$@"')
+    program(bin_folder, "sh", 'exec /usr/bin/sh -c "${2%&}"')  # in the foreground: it has spoken before it is asked
     monkeypatch.setattr(host, "has_service_manager", lambda: False)
     with pytest.raises(SparkctlError, match="does not answer") as caught:
         host.engine(quiet)

@@ -19,7 +19,7 @@ class Client:
         self.port = port
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         connection.request(method, path, headers={name.replace("_", "-"): value for name, value in headers.items()})
         answer = connection.getresponse()
         body = answer.read()
@@ -120,7 +120,7 @@ def test_refuses(client: Client, path: str, token: str, status: int, code: str) 
 
 def test_throttle_and_cut(client: Client, folder: Path) -> None:
     (folder / "throttle").write_text("10000")
-    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=60)
     connection.request("GET", "/lab/tiny/resolve/main/model.safetensors")
     answer = connection.getresponse()
     first = answer.read(1000)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import docker
 import pytest
 from cli_fakes import FakeLog, cluster_of
 from loopback import serving
@@ -71,7 +72,9 @@ class Running:
     def containers(self) -> "Running":
         return self
 
-    def list(self) -> list[FakeLog]:
+    def list(self, *, ignore_removed: bool = False) -> list[FakeLog]:
+        if not ignore_removed:
+            raise docker.errors.NotFound("a container has ended meanwhile")
         return [FakeLog(name) for name in self.names]
 
 

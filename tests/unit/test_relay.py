@@ -37,14 +37,14 @@ class Relay:
         """Status, body and headers of an answer."""
         url = f"http://127.0.0.1:{port or self.ports['spark-1']}/v2/{path}/{REPOSITORY}/{what}"
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
                 return answer.status, answer.read(), dict(answer.headers)
         except urllib.error.HTTPError as error:
             return error.code, b"", {}
 
     def ended(self) -> tuple[int, str]:
         """Its status and last words."""
-        _, words = self.process.communicate(timeout=20)
+        _, words = self.process.communicate(timeout=60)
         return self.process.returncode, words.strip()
 
 
@@ -93,7 +93,7 @@ def test_many_read_a_blob_that_comes_in_once(registry: Registry) -> None:
     registry.gate.clear()
     with relay_of(registry) as relay, ThreadPoolExecutor(3) as pool:
         url = f"http://127.0.0.1:{relay.ports['spark-1']}/v2/{PATH}/{REPOSITORY}/blobs/{digest}"
-        with urllib.request.urlopen(url, timeout=20) as early:
+        with urllib.request.urlopen(url, timeout=60) as early:
             assert early.read(len(BLOB) // 2) == BLOB[: len(BLOB) // 2]  # half is served before the rest has come
             others = [pool.submit(relay.get, f"blobs/{digest}") for _ in range(2)]
             registry.gate.set()
@@ -169,7 +169,7 @@ def test_a_port_of_another_node_leads_to_it(registry: Registry, way: list[str]) 
 
 def test_the_key_opens_no_port_there(own_sshd: Sshd, way: list[str]) -> None:
     forward = [*way[:-1], "-o", "ExitOnForwardFailure=yes", "-W", f"127.0.0.1:{own_sshd.port}", way[-1]]
-    refused = subprocess.run(forward, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20)
+    refused = subprocess.run(forward, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert refused.returncode != 0 and "prohibited" in refused.stderr
 
 
@@ -185,7 +185,7 @@ def test_all_of_it_ends_with_the_connection(registry: Registry, own_sshd: Sshd, 
         assert any(b"spark-2" in line for line in process.stdout)
         assert len(processes(str(own_sshd.folder))) > 2  # the server, the relay, its ssh
         process.stdin.close()
-        assert eventually(lambda: all("sshd" in _words(pid) for pid in processes(str(own_sshd.folder))), 10)
+        assert eventually(lambda: all("sshd" in _words(pid) for pid in processes(str(own_sshd.folder))))
 
 
 def _words(pid: int) -> str:

@@ -43,9 +43,9 @@ def cut(root: AptRoot, text: str, seen: Callable[[], bool]) -> None:
     assert process.stdin
     process.stdin.write(job.payload)
     process.stdin.flush()
-    assert eventually(seen, 30)
+    assert eventually(seen)
     process.stdin.close()
-    process.wait(20)
+    process.wait(60)
 
 
 def look(root: AptRoot) -> PackagesFact:
@@ -90,10 +90,13 @@ def test_another_holder_of_the_lock_is_waited_for(root: AptRoot) -> None:
     cut(root, installing(root).text, (root.folder / "begun").exists)
     (root.folder / "quick").touch()
     lock = root.folder / "var/lib/dpkg/lock-frontend"
-    hold = "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(); time.sleep(3)"
+    hold = (
+        "import fcntl, sys, time; f = open(sys.argv[1], 'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=True); "
+        "time.sleep(3)"
+    )
     with subprocess.Popen(["python3", "-c", hold, lock], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout and other.stdout.readline()
         again = run(root, installing(root).text)
-        assert other.poll() is not None or not other.wait(1)
+        assert other.poll() is not None or not other.wait(60)
     assert again.returncode == 0, again.stdout + again.stderr
     assert root.state("sleepy") == "installed"

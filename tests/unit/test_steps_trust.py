@@ -128,7 +128,7 @@ def test_key_is_made_once_and_opens_the_worker(
     assert subprocess.run(login, capture_output=True).stdout == b"in\n"
     forward = [*login[:-2], "-o", "ExitOnForwardFailure=yes"]
     refused = subprocess.run(
-        [*forward[:1], "-N", "-R", "0:127.0.0.1:1", *forward[1:]], capture_output=True, timeout=20
+        [*forward[:1], "-N", "-R", "0:127.0.0.1:1", *forward[1:]], capture_output=True, timeout=60
     )
     assert refused.returncode == 255, "the key may not forward ports"
     other = make_key(tmp_path / "other").with_suffix(".pub").read_text().split()

@@ -47,8 +47,8 @@ def test_something_that_is_no_ssh_server_is_worded(tmp_path: Path) -> None:
             pass_fds=[server.fileno()],
         )
         with pytest.raises(UnreachableError, match="not as an SSH server"):
-            SshSession(node, connect_timeout=3)
-        child.wait(5)
+            SshSession(node, connect_timeout=60)
+        child.wait(60)
 
 
 def test_all_nodes_are_opened_in_rank_order(sshd: Sshd) -> None:

@@ -51,7 +51,7 @@ def test_closing_the_session_frees_a_blocked_run_and_ends_the_process(sshd: Sshd
     session = sshd.open()
     thread = blocked(session, seconds, caught)
     session.close()
-    thread.join(2)
+    thread.join(60)
     assert caught and not thread.is_alive()
     assert gone(f"sleep {seconds}")
 
@@ -62,7 +62,7 @@ def test_a_process_that_ignores_term_is_killed(sshd: Sshd) -> None:
     with pytest.raises(CommandFailed):
         session.run(["sh", "-c", f"trap '' TERM; sleep {seconds}; sleep {seconds}"], timeout=0.5)
     session.close()
-    assert gone(f"sleep {seconds}", 12)
+    assert gone(f"sleep {seconds}")
 
 
 def test_sigkill_of_the_laptop_process_ends_the_remote_one(sshd: Sshd) -> None:
@@ -79,7 +79,7 @@ SshSession(node, known_hosts=Path({str(sshd.known_hosts)!r})).run(["sleep", sys.
     assert child.stdin
     child.stdin.write(seconds)
     child.stdin.close()
-    assert eventually(lambda: processes(f"sleep {seconds}"), 10)
+    assert eventually(lambda: processes(f"sleep {seconds}"))
     child.kill()
     child.wait()
     assert gone(f"sleep {seconds}")
@@ -90,7 +90,7 @@ def test_a_connection_that_is_cut_is_lost_and_leaves_no_process(own_sshd: Sshd) 
     session = own_sshd.open()
     thread = blocked(session, seconds, caught)
     own_sshd.drop_connections()
-    thread.join(5)
+    thread.join(60)
     assert caught and caught[0].where == "spark-1" and caught[0].exit_code == 4
     assert gone(f"sleep {seconds}")
     with pytest.raises(ConnectionLost):
@@ -114,10 +114,10 @@ def test_two_threads_that_open_a_connection_anew_leave_one(own_sshd: Sshd) -> No
     session._connect = connect  # type: ignore[method-assign]
     anew = threading.Thread(target=session.reconnect)
     anew.start()
-    assert connecting.wait(5)
+    assert connecting.wait(60)
     reviver.start()
     for thread in (anew, reviver):
-        thread.join(10)
+        thread.join(60)
     assert session.run(["echo", "back"]).stdout == "back\n"
     session.close()
     assert session.connections == 2, "one at first, one anew"

@@ -3,15 +3,19 @@
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sshd import Sshd, processes, sleeper
+from sshd import Sshd, eventually, processes, sleeper
 
 from sparkctl.errors import CommandFailed
+from sparkctl.transport.exec import Capture, NoAnswer, OutOfTime, begin, execute
 from sparkctl.transport.session import Result
 from sparkctl.transport.ssh import SshSession
+from sparkctl.transport.wrapper import wrap_argv
 
 SHARED = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 WORDS = st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=5)
@@ -66,13 +70,15 @@ def test_a_long_script_stands_on_no_command_line(session: SshSession) -> None:
     assert "canary" not in session.script(text).stdout
 
 
-def test_lines_are_told_as_they_come(session: SshSession) -> None:
-    seen: list[tuple[str, float]] = []
-    session.script(
-        "echo one; sleep 0.5; printf 'two\\r\\nthree'", on_line=lambda s: seen.append((s, time.monotonic()))
-    )
-    assert [line for line, _ in seen] == ["one", "two", "three"]
-    assert seen[1][1] - seen[0][1] > 0.3
+def test_lines_are_told_as_they_come(session: SshSession, tmp_path: Path) -> None:
+    seen, go = list[str](), tmp_path / "go"
+
+    def hear(line: str) -> None:
+        seen.append(line)
+        go.touch()
+
+    session.script(f"echo one; until [ -e {go} ]; do sleep 0.05; done; printf 'two\\r\\nthree'", on_line=hear)
+    assert seen == ["one", "two", "three"]
 
 
 def test_what_a_bashrc_prints_is_no_output(own_sshd: Sshd) -> None:
@@ -83,13 +89,54 @@ def test_what_a_bashrc_prints_is_no_output(own_sshd: Sshd) -> None:
     session.close()
 
 
-def test_a_daemon_that_keeps_the_streams_open_does_not_block(session: SshSession) -> None:
-    seconds = sleeper()
+def test_a_daemon_that_keeps_the_streams_open_does_not_block(session: SshSession, tmp_path: Path) -> None:
+    seconds, ready = sleeper(), tmp_path / "ready"
     started = time.monotonic()
-    assert session.script(f"setsid sleep {seconds} & sleep 0.3; echo ok").stdout == "ok\n"
-    assert time.monotonic() - started < 5
+    daemon = f"setsid sh -c 'touch {ready}; exec sleep {seconds}' &"
+    assert session.script(f"{daemon} until [ -e {ready} ]; do sleep 0.05; done; echo ok").stdout == "ok\n"
+    assert time.monotonic() - started < 50
+    assert eventually(lambda: len(processes(f"sleep {seconds}")) == 1)
     (pid,) = processes(f"sleep {seconds}")
     os.kill(pid, signal.SIGKILL)
+
+
+def test_a_server_that_freezes_before_it_takes_a_command_is_out_of_time(own_sshd: Sshd) -> None:
+    session = own_sshd.open()
+    channel = session.open_channel()
+    own_sshd.freeze()
+    with pytest.raises(OutOfTime):
+        begin(channel, wrap_argv(["true"]), time.monotonic() + 0.5)
+    session.close()
+
+
+def test_a_server_that_never_takes_a_command_does_not_answer(own_sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sparkctl.transport.exec.BEGIN_SECONDS", 0.5)
+    session = own_sshd.open()
+    channel = session.open_channel()
+    own_sshd.freeze()
+    with pytest.raises(NoAnswer):
+        begin(channel, wrap_argv(["true"]), time.monotonic() + 600)
+    session.close()
+
+
+def test_a_connection_that_breaks_gives_no_status(own_sshd: Sshd) -> None:
+    """Paramiko ends one channel after the other, and only then says that the connection has ended."""
+    session, seconds = own_sshd.open(), sleeper()
+    first, second = session.open_channel(), session.open_channel()
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(execute, first, wrap_argv(["sleep", seconds]), Capture(), None)
+        assert eventually(lambda: processes(f"sleep {seconds}"))
+        with second.lock:
+            own_sshd.drop_connections()
+            assert first.status_event.wait(60)
+            time.sleep(0.3)
+        with pytest.raises(NoAnswer):
+            ended.result(60)
+    session.close()
+
+
+def test_a_wrapper_that_is_killed_ends_without_a_status(session: SshSession) -> None:
+    assert session.script("kill -9 $$", check=False).rc == -1
 
 
 def test_a_failure_names_command_node_and_last_words(session: SshSession) -> None:

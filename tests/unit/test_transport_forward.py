@@ -26,7 +26,7 @@ def echo() -> Iterator[int]:
 
 
 def talk(port: int, data: bytes) -> bytes:
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as sock:
         sender = threading.Thread(target=lambda: (sock.sendall(data), sock.shutdown(socket.SHUT_WR)))
         sender.start()
         got = b""
@@ -56,7 +56,7 @@ def test_connections_may_overlap(session: SshSession, echo: int) -> None:
 def test_leaving_ends_open_connections_and_all_threads(session: SshSession, echo: int) -> None:
     before = set(threading.enumerate())
     with session.forward("127.0.0.1", echo) as port:
-        sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+        sock = socket.create_connection(("127.0.0.1", port), timeout=60)
         sock.sendall(b"x")
         assert sock.recv(1) == b"x"
     assert sock.recv(1) == b""
@@ -78,7 +78,7 @@ def test_a_port_that_nobody_listens_on_closes_the_connection(
 def test_a_lost_connection_closes_the_forwarded_one(own_sshd: Sshd, echo: int) -> None:
     session = own_sshd.open()
     with session.forward("127.0.0.1", echo) as port:
-        sock = socket.create_connection(("127.0.0.1", port), timeout=5)
+        sock = socket.create_connection(("127.0.0.1", port), timeout=60)
         sock.sendall(b"x")
         assert sock.recv(1) == b"x"
         own_sshd.drop_connections()
