@@ -48,6 +48,7 @@ def test_who_has_no_key_is_refused_before_the_body_is_there(tmp_path: Path, path
         answer = answered(address, HEAD.format(path, "wrong").encode() + b'{"mess', 30)
     assert answer.startswith("HTTP/1.1 401")
     assert '"code":"unauthorized"' in answer
+    assert "\r\nconnection: close\r\n" in answer.lower()
 
 
 @pytest.mark.parametrize("path", ["/chat", "/v1/chat/completions"])

@@ -1,6 +1,7 @@
 """The head's disk: what runs leave in the sandbox, what all files of one user take, and a disk that is nearly full."""
 
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 
 import pytest
 from coding_world import Coder, coder
-from sandbox_box import Box, box
+from sandbox_box import NOBODY, Box, box
 from standins.scripted import Reply
 from working import until
 
+from sparkctl.agents.core import platform, records
 from sparkctl.agents.core.failure import TooLarge, Unavailable
 
 MIB = 1 << 20
@@ -95,6 +97,26 @@ def test_all_files_of_one_user_have_a_limit(small: Box) -> None:
         small.ask(small.client.write("mallory", "four", "text", "x" * 5 * MIB))
     small.ask(small.client.forget("mallory", "one"))
     assert fill(small, 10, "three") == ""
+
+
+def test_who_has_more_than_the_limit_can_tidy_up_and_loses_nothing(small: Box) -> None:
+    for session in ("one", "two", "three"):
+        before = set(small.workspaces.iterdir())
+        small.ask(small.client.files("mallory", session))
+        (made,) = set(small.workspaces.iterdir()) - before
+        for name in ("kept", "dropped"):
+            (made / name).write_bytes(bytes(5 * MIB))
+            os.chown(made / name, NOBODY, NOBODY)
+    tidied = small.ask(small.client.execute("mallory", "three", "bash", "sleep 0.3; echo more >> kept; rm dropped"))
+    assert (tidied.stopped, [path.name for path in made.iterdir()]) == ("", ["kept"])
+    assert fill(small, 1, "two") == "disk"
+
+
+def test_a_run_that_waited_too_long_leaves_no_files(agent: Coder, small: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting(agent, small)
+    monkeypatch.setattr(records, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(platform, "BURY_SECONDS", 0.1)
+    until(lambda: not left(small))
 
 
 def test_a_disk_that_is_nearly_full_takes_no_job_and_no_file(image: str) -> None:

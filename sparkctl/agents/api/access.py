@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from starlette.types import Scope as Asked
+from starlette import types
 
 from sparkctl.agents.core import keys, quota
 from sparkctl.agents.core.failure import Refused, Unauthorized
@@ -56,9 +56,9 @@ async def principal_of(
     return principal
 
 
-async def enter(asked: Asked) -> None:
+async def enter(scope: types.Scope) -> None:
     """Find who asks before the body of the request is read. Raises Unauthorized, TooMuch, Unavailable."""
-    request = Request(asked)
+    request = Request(scope)
     await principal_of(request, await platform_of(request), await BEARER(request))
 
 

@@ -17,7 +17,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from sparkctl.agents.core.failure import Cancelled, Failure, NeedsApproval, TooLarge, TooMuch, Unauthorized
+from sparkctl.agents.core.failure import (
+    Cancelled,
+    Failure,
+    NeedsApproval,
+    TooLarge,
+    TooMuch,
+    Unauthorized,
+    Unavailable,
+)
 
 LOG = logging.getLogger("sparkctl.agents")
 LEFT = 499
@@ -109,6 +117,8 @@ def add_handlers(app: FastAPI) -> None:
         response = answer(request, error.status, error.code, error.message)
         if isinstance(error, TooMuch):
             response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+        if isinstance(error, Unauthorized | TooMuch | Unavailable):
+            response.headers["Connection"] = "close"  # it may come before the body, which the server would read on
         if isinstance(error, Cancelled | NeedsApproval):
             response.headers["X-Should-Retry"] = "false"  # OpenAI's clients repeat what is answered with 409
         return response

@@ -1,6 +1,7 @@
 """What a run takes: counted at each answer of a model, refused before the one that is too many.
 
-The usage comes with the end of an answer. Of one that is broken off before, it is guessed.
+The usage comes with the end of an answer. Of one that its client, its user or its time breaks off before, it is
+guessed.
 """
 
 import asyncio

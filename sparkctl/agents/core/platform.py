@@ -22,15 +22,17 @@ from sparkctl.agents.core.metrics import Metrics
 from sparkctl.agents.core.quota import Counts
 from sparkctl.agents.core.records import bury, cancelling
 from sparkctl.agents.core.routing import Offer, offer_of
-from sparkctl.agents.core.run import Run
+from sparkctl.agents.core.run import Run, workspace_alone
 from sparkctl.agents.core.team import Team, team_of
 from sparkctl.agents.core.tokens import Signer, open_signer
 from sparkctl.agents.rag.ingest import working
 from sparkctl.agents.rag.library import Library
 from sparkctl.agents.rag.opening import opened_library
+from sparkctl.agents.sandbox.client import forget
 
 WATCH_SECONDS = 0.5
 """How often a process asks which of its runs another one was asked to cancel."""
+SETTLE_SECONDS = 5.0
 BURY_SECONDS = 60.0
 """How often a process looks for runs that nobody has any more."""
 
@@ -80,6 +82,8 @@ class Platform:
             task.cancel()
         if tasks := {*self.tasks, *(run.task for run in self.runs.values() if run.task)}:
             await asyncio.wait(tasks)
+        if self.tasks:  # what the end of a run left to do
+            await asyncio.wait(self.tasks, timeout=SETTLE_SECONDS)
 
 
 @asynccontextmanager
@@ -93,7 +97,6 @@ async def opened(document: AgentsDocument) -> AsyncIterator[Platform]:
     async with grounded(document) as (database, endpoints):
         team = team_of(document, endpoints)
         offers = {name: offer_of(team, name) for name, one in team.members.items() if one.kind.routes}
-        await bury(database, document.agents.limits.seconds)
         async with (
             journal(database, document.agents.access.audit_days) as log,
             opened_library(document, database, endpoints) as library,
@@ -101,6 +104,7 @@ async def opened(document: AgentsDocument) -> AsyncIterator[Platform]:
         ):
             platform = Platform(document, database, endpoints, team, log, library, signer, offers=offers)
             platform.listeners.extend((platform.metrics.hear, log.hear))
+            await end_lost(platform)
             platform.keep(watch(platform))
             try:
                 yield platform
@@ -142,7 +146,13 @@ async def watch(platform: Platform) -> None:
                 await _stop_cancelled(platform)
             if time.monotonic() - looked >= BURY_SECONDS:
                 looked = time.monotonic()
-                await bury(platform.database, platform.document.agents.limits.seconds)
+                await end_lost(platform)
+
+
+async def end_lost(platform: Platform) -> None:
+    """End runs that nobody has any more, and take away what those without a session left in the sandbox."""
+    for user, run_id in await bury(platform.database, platform.document.agents.limits.seconds):
+        platform.keep(forget(platform.document, user, workspace_alone(run_id)))
 
 
 async def _stop_cancelled(platform: Platform) -> None:

@@ -118,19 +118,22 @@ async def cancelling(database: Database, run_ids: list[str]) -> list[str]:
         return list(await session.scalars(wanted))
 
 
-async def bury(database: Database, seconds: float) -> None:
-    """Runs that are older than any can be, and not ended, are those of processes that have died: failed.
+async def bury(database: Database, seconds: float) -> list[tuple[str, str]]:
+    """End the runs that nobody has any more; user and id of those without a session, of which files may be left.
 
-    Those that wait are cancelled after WAIT_SECONDS if no session shows them.
+    Runs that are older than any can be, and not ended, are those of processes that have died: failed. Those that wait
+    are cancelled after WAIT_SECONDS if no session shows them.
     """
     now, run = time.time(), tables.Run
     dead = update(run).where(OPEN, run.started < now - seconds - GRACE_SECONDS)
-    alone = (run.state == "waiting", run.session_id == "", run.started < now - WAIT_SECONDS)
+    late = (run.state == "waiting", run.session_id == "", run.started < now - WAIT_SECONDS)
+    ends = (
+        dead.values(state="failed", error=LOST, ended=now),
+        update(run).where(*late).values(state="cancelled", error=WAITED, ended=now, paused=None),
+    )
     async with database.begin() as session:
-        await session.execute(dead.values(state="failed", error=LOST, ended=now))
-        await session.execute(
-            update(run).where(*alone).values(state="cancelled", error=WAITED, ended=now, paused=None)
-        )
+        ended = [await session.execute(end.returning(run.user, run.id, run.session_id)) for end in ends]
+        return [(user, run_id) for rows in ended for user, run_id, session_id in rows if not session_id]
 
 
 async def _heard(session: AsyncSession, user: str, items: list[Item]) -> bool:

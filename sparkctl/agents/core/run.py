@@ -90,7 +90,7 @@ class Run:
     @property
     def workspace(self) -> str:
         """What its files in the sandbox are kept by: those of its session, or, without one, its own until it ends."""
-        return workspace_of(self.session_id, self.session_created) if self.session_id else f"run {self.id}"
+        return workspace_of(self.session_id, self.session_created) if self.session_id else workspace_alone(self.id)
 
     def stop(self) -> None:
         """End the work, once: how it ended is put on record all the same, and nothing stops that."""
@@ -118,6 +118,11 @@ class Run:
 def workspace_of(session_id: str, created: float) -> str:
     """What a session's files in the sandbox are kept by: one that is made again under its id sees none of them."""
     return f"{session_id} {created}"
+
+
+def workspace_alone(run_id: str) -> str:
+    """What the files of a run without a session are kept by."""
+    return f"run {run_id}"
 
 
 Context: TypeAlias = RunContextWrapper[Run]

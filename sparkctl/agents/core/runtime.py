@@ -194,7 +194,7 @@ async def _record(made: Run, end: _End) -> None:
     try:
         await _write(made, end)
     except Unavailable as failure:
-        end.last = failed(failure)
+        end.last, end.paused = failed(failure), None
         made.platform.keep(_write_later(made, end))
     if not end.paused:
         _forget_files(made)

@@ -17,6 +17,8 @@ from sparkctl.agents.sandbox.workspace import RESERVE, SCRATCH, Workspace
 
 LOOK_SECONDS = 0.05
 """How often the disk of a running job is measured; less often where that takes long."""
+SPARE = 1 << 20
+"""Bytes that a job may take above what a full workspace holds: its own program and files that it makes on its way."""
 NO_LIMIT = 1 << 62
 """What a job is started with needs its place even in a full workspace, so that a job can tidy up."""
 FLOOD = 16
@@ -78,6 +80,7 @@ async def run(workspace: Workspace, job: Job, limits: Limits) -> Result:
     began, before, killed = time.monotonic(), workspace.marks(), oom_kills()
     output = Output(limits.output)
     seconds = min(job.seconds or limits.seconds, limits.seconds)
+    spacious = replace(workspace, limit=int(min(limits.disk, max(workspace.limit, workspace.usage + SPARE))))
     with workspace.scratch() as scratch:
         for name, content in {**job.files, f"{SCRATCH}/stdin": job.stdin}.items():
             replace(workspace, limit=NO_LIMIT).write(name, content)
@@ -85,7 +88,7 @@ async def run(workspace: Workspace, job: Job, limits: Limits) -> Result:
         try:
             process = await start(workspace, scratch, job, seconds, output)
             try:
-                stopped = await watch(process.pid, workspace, output, seconds, codes)
+                stopped = await watch(process.pid, spacious, output, seconds, codes)
             finally:
                 process.returncode = 0  # the sweep waits for it, and Popen must not
         finally:

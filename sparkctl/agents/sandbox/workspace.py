@@ -165,6 +165,7 @@ class Workspaces:
     def limited(self, workspace: Workspace) -> Workspace:
         """With what the user's other workspaces leave it now, and never less than what is in it."""
         path, owner = workspace.path, workspace.path.name.partition("-")[0]
+        self.folder.chmod(0o700)  # a job can close it to us, and what is not seen is not counted
         others = sum(self._held(one) for one in self.folder.glob(f"{owner}-*") if one != path)
         return replace(workspace, limit=int(min(self.limit, max(self._held(path), self.user_limit - others))))
 
@@ -187,8 +188,11 @@ class Workspaces:
         return len(old)
 
     def has(self, user: str, session: str) -> bool:
-        """Whether that session has a workspace. Raises Refused."""
-        return self._path(user, session).exists()
+        """Whether that session has a workspace, or may have: a job at work can close the folder. Raises Refused."""
+        try:
+            return self._path(user, session).exists()
+        except PermissionError:
+            return True
 
     def _held(self, path: Path) -> float:
         if path not in self.held:

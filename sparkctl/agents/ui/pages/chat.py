@@ -72,8 +72,9 @@ async def send(request: Request, session_id: SessionId, house: Home, visitor: Si
         raise FormRefused(422, "the message is empty", "write one")
     if house.lives.running(visitor.login.id, session_id):
         raise FormRefused(409, "an answer is being written here", "wait for it, or cancel it")
-    images = await kept_images(visitor, form)
     one_more(house, visitor)
+    images = await kept_images(visitor, form)
+    one_more(house, visitor)  # others may have begun meanwhile
     live = house.lives.add(visitor.login.id, Turn(uuid4().hex, session_id, message, images))
     live.start(visitor.answers.chat(message, session_id, str(form.get("agent", "")), images))
     address = f"/chat/{session_id}"
