@@ -11,9 +11,10 @@ from sparkctl.agents.core import quota
 from sparkctl.agents.core.events import Usage
 from sparkctl.agents.core.failure import TooLarge
 from sparkctl.agents.core.principal import Scope
+from sparkctl.agents.core.tables import HEX_ID
 
 router = APIRouter(tags=["documents"])
-Known = Annotated[str, Path(pattern=r"^[0-9a-f]{1,64}$", description="An id that POST /documents gave.")]
+Known = Annotated[str, Path(pattern=HEX_ID, description="An id that POST /documents gave.")]
 MOST_CHUNKS = 200
 """Chunks of one answer."""
 

@@ -11,10 +11,10 @@ from sparkctl.agents.api.chat import NoNul
 from sparkctl.agents.core import keys
 from sparkctl.agents.core.failure import Forbidden, Refused
 from sparkctl.agents.core.principal import USER, Scope
-from sparkctl.agents.core.tables import Key
+from sparkctl.agents.core.tables import HEX_ID, Key
 
 router = APIRouter(tags=["access"])
-KeyId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,64}$", description="An id that POST /keys gave.")]
+KeyId = Annotated[str, Path(pattern=HEX_ID, description="An id that POST /keys gave.")]
 USE = (Scope.CHAT, Scope.DOCUMENTS, Scope.CODE)
 """What a key is for unless it is said otherwise: everything but other users."""
 

@@ -10,10 +10,11 @@ from sparkctl.agents.api.access import Caller, Home
 from sparkctl.agents.api.multipart import file_body, one_file, pieces
 from sparkctl.agents.core.failure import Unavailable
 from sparkctl.agents.core.principal import Scope
+from sparkctl.agents.core.tables import HEX_ID
 from sparkctl.agents.images import uploads
 
 router = APIRouter(prefix="/uploads", tags=["uploads"])
-UploadId = Annotated[str, Path(pattern=r"^[0-9a-f]{1,64}$", description="An id that /uploads gave.")]
+UploadId = Annotated[str, Path(pattern=HEX_ID, description="An id that /uploads gave.")]
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",

@@ -146,7 +146,7 @@ async def _heard(session: AsyncSession, user: str, items: list[Item]) -> bool:
     return (await session.scalars(found)).first() is not None
 
 
-async def _take(session: AsyncSession, run: Run) -> sessions.Taken:
+async def _take(session: AsyncSession, run: Run) -> sessions.Hold:
     seconds = run.platform.document.agents.limits.seconds + GRACE_SECONDS
     taken = await sessions.take(session, run.principal.user, run.session_id, run.id, run.message, seconds)
     run.session_created = taken.created

@@ -18,7 +18,7 @@ TITLE = 200
 
 
 @dataclass(frozen=True)
-class Taken:
+class Hold:
     """A session that a run has for itself: whether it was made for it, when, and whether text from outside came in."""
 
     new: bool
@@ -26,7 +26,7 @@ class Taken:
     untrusted: bool
 
 
-async def take(session: AsyncSession, user: str, session_id: str, run_id: str, title: str, seconds: float) -> Taken:
+async def take(session: AsyncSession, user: str, session_id: str, run_id: str, title: str, seconds: float) -> Hold:
     """Make the session where there is none, and have it for that run alone, for at most so long.
 
     Raises Busy where another run has it.
@@ -40,7 +40,7 @@ async def take(session: AsyncSession, user: str, session_id: str, run_id: str, t
     found = (await session.execute(mine.returning(Session.created, Session.untrusted))).first()
     if found is None:
         raise Busy("another request is at work in this session")
-    return Taken(found.created == now, found.created, found.untrusted)
+    return Hold(found.created == now, found.created, found.untrusted)
 
 
 async def release(session: AsyncSession, user: str, session_id: str, run_id: str, *, untrusted: bool) -> None:

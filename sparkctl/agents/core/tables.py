@@ -21,6 +21,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Id = String(64)
 User = String(128)
+HEX_ID = r"^[0-9a-f]{1,64}$"
+"""Of what `new_id` makes, and of what is kept by its SHA-256."""
 
 
 def new_id() -> str:
