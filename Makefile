@@ -7,7 +7,7 @@ PROFILE := --profile lab-agents
 # Tests look at what stubs leave open, and use what lambdas return.
 TESTS_MAY := $(addprefix --disable-error-code=,func-returns-value union-attr comparison-overlap misc)
 
-.PHONY: demo demo-down on-lab test suite coverage lint bench binary dist docs screenshots golden clean
+.PHONY: demo demo-down on-lab test suite virtual coverage lint bench binary dist docs screenshots golden clean
 
 # From nothing to an answer that the agents' supervisor routed, on two simulated Sparks; `make demo-down` takes them away.
 demo: $(READY)
@@ -35,6 +35,11 @@ test: $(READY) lint
 suite:
 	tests/prepare.sh
 	$(BIN)/python tests/lanes.py $(UNDER)
+
+# The lab of virtual machines by itself, which `make test` leaves out on a slow machine.
+virtual: $(READY)
+	tests/prepare.sh
+	@tests/engine.sh $(BIN)/pytest tests/lab/test_nfs_vm.py tests/lab/test_vm_driver.py
 
 # The same tests under coverage, which takes three quarters more of processor time, and what they leave uncovered.
 coverage: $(READY)
