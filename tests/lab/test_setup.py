@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from admin import Admin, write_profile
 from machines import Machine, TestLab
-from snapshot import Snapshot, differences, lasting, take
+from snapshot import Snapshot, differences, take
 
 from sparkctl.lab.spec import FABRIC_NIC, MANAGEMENT_NIC, USER
 
@@ -118,7 +118,7 @@ def test_bare_nodes_are_made_ready_and_given_back(lab: TestLab, admin: Admin[Tes
     for machine in lab.nodes:
         assert PASSWORD not in machine.root("journalctl", "-q", "--no-pager", "--boot")
     admin.json("setup", "--undo", "--purge", "--yes")
-    assert lasting(lambda: differences(before, look(lab))) == []
+    assert differences(before, look(lab)) == []
 
 
 def _works(lab: TestLab) -> None:
@@ -133,7 +133,7 @@ def _works(lab: TestLab) -> None:
         ssh = f"ssh -F none -o BatchMode=yes -o UserKnownHostsFile={state}/known_hosts -i {state}/id_ed25519"
         assert machine.ssh(f"{ssh} {peer.fabric_ip} hostname").stdout.strip() == peer.name
         for nic, address in ((FABRIC_NIC, peer.fabric_ip), (SECOND_NIC, _second(peer))):
-            machine.ssh(f"ping -c 5 -W 5 -M do -s 8972 -I {nic} {address}")
+            machine.ssh(f"ping -c 1 -W 2 -M do -s 8972 -I {nic} {address}")
 
 
 def _second(machine: Machine) -> str:
@@ -166,28 +166,19 @@ def test_a_netplan_that_cannot_be_applied_goes_back_before_its_time(
 ) -> None:
     profile = write_profile(tmp_path, "refused", setup={"netplan": {"confirm_s": 300}})
     before = [network(machine) for machine in lab.nodes]
+    broken = 'if [ "$1" = apply ]; then echo "no such renderer" >&2; exit 1; fi; exec /usr/sbin/netplan "$@"'
+    lab.head.root("install", "-m", "755", "/dev/null", WRAPPER)
+    lab.head.root("bash", "-c", f'printf "#!/bin/sh\\n%s\\n" "$0" >{WRAPPER}', broken)
     try:
-        with before_apply(lab.head, 'echo "no such renderer" >&2; exit 1'):
-            began = time.monotonic()
-            said = admin.serving(profile)("setup", "--sudoers", "--yes", code=1).text
+        began = time.monotonic()
+        said = admin.serving(profile)("setup", "--sudoers", "--yes", code=1).text
         assert time.monotonic() < began + 300, "nobody waits for the timer"
         assert "netplan failed on spark-1, which went back to what it had" in said and "no such renderer" in said
         assert [network(machine) for machine in lab.nodes] == before
         assert _left_over(lab.head) == ""
     finally:
+        lab.head.root("rm", WRAPPER)
         admin("setup", "--undo", "--purge", "--yes")
-
-
-@contextmanager
-def before_apply(machine: Machine, words: str) -> Iterator[None]:
-    """A node whose `netplan apply` runs these words of a shell first."""
-    script = f'if [ "$1" = apply ]; then {words}; fi; exec /usr/sbin/netplan "$@"'
-    machine.root("install", "-m", "755", "/dev/null", WRAPPER)
-    try:
-        machine.root("bash", "-c", f'printf "#!/bin/sh\\n%s\\n" "$0" >{WRAPPER}', script)
-        yield
-    finally:
-        machine.root("rm", WRAPPER)
 
 
 def _left_over(machine: Machine) -> str:
@@ -200,15 +191,14 @@ def _left_over(machine: Machine) -> str:
 def test_a_laptop_that_vanishes_leaves_the_network_as_it_was(
     lab: TestLab, admin: Admin[TestLab], bare: None, tmp_path: Path
 ) -> None:
-    profile = write_profile(tmp_path, "vanish", setup={"netplan": {"confirm_s": 40}})
+    profile = write_profile(tmp_path, "vanish", setup={"netplan": {"confirm_s": 8}})
     before = [network(machine) for machine in lab.nodes]
     argv = admin.serving(profile).argv("setup", "--sudoers", "--yes")
     try:
-        with before_apply(lab.head, "sleep 20"):
-            with subprocess.Popen(argv, env=admin.environment, cwd=admin.home, stdout=subprocess.DEVNULL) as laptop:
-                until(lambda: "sparkctl-netplan-back" in _timers(lab.head), 240)
-                laptop.kill()
-            until(lambda: "sparkctl-netplan-back" not in _timers(lab.head), 240)
+        with subprocess.Popen(argv, env=admin.environment, cwd=admin.home, stdout=subprocess.DEVNULL) as laptop:
+            until(lambda: "sparkctl-netplan-back" in _timers(lab.head))
+            laptop.kill()
+        until(lambda: "sparkctl-netplan-back" not in _timers(lab.head))
         until(lambda: [network(machine) for machine in lab.nodes] == before)
     finally:
         admin("setup", "--undo", "--purge", "--yes")
