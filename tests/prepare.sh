@@ -22,13 +22,12 @@ if [ "${1:-}" != binary ]; then
   need iperf3 iperf3
   need zsh zsh # tests of the completion scripts
   need fish fish
-  command -v initdb >/dev/null || [ -d /usr/lib/postgresql ] || missing+=(postgresql) # tests of the agents start their own
   docker compose version >/dev/null 2>&1 || need docker-compose docker-compose
   need busybox busybox-static # tests of the Docker transport make an image of it
   need prometheus prometheus  # tests of the agents' figures, rules and dashboards
   need chromium chromium      # tests of the web UI
   need chromedriver chromium-driver
-  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql) # which Debian keeps off the PATH
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql) # tests of the agents start their own; Debian keeps it off the PATH
 fi
 
 if [ ${#missing[@]} -gt 0 ]; then
@@ -40,7 +39,6 @@ if [ ${#missing[@]} -gt 0 ]; then
     *" ${server%:*} "*) as_root systemctl disable --now "${server#*:}" >/dev/null 2>&1 || true ;;
     esac
   done
-  case " ${missing[*]} " in *" postgresql "*) as_root systemctl disable --now postgresql >/dev/null 2>&1 || true ;; esac
 fi
 [ "${1:-}" = binary ] && exit
 as_root mkdir -p /run/sshd
